@@ -1,0 +1,1 @@
+"""toollint: static analysis of lifetimes in Python programs built around agent tools."""
