@@ -163,13 +163,17 @@ class Edit(NamedTuple):
 
 
 class Fix(NamedTuple):
-    """An alternative fix as independent edits on the text that was analysed. A recipe has no edits."""
+    """An alternative fix as independent edits on the text that was analysed. A recipe has no edits.
+
+    ``adds`` are the members that appear: findings that name one of them are expected afterwards.
+    """
 
     title: str
     safety: Safety
     edits: tuple[Edit, ...] = ()
     why: str = ""
     recipe: str = ""
+    adds: tuple[str, ...] = ()
 
 
 class Related(NamedTuple):

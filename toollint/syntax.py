@@ -15,16 +15,29 @@ three conventions.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 MAX_DEPTH = 100
 """Levels of expressions and statements that are translated; what lies deeper is opaque."""
 
 
+class Node:
+    """A frozen value that iterates over its fields, as a tuple would."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Give the fields in order."""
+        return map(self.__getattribute__, self.__slots__)
+
+
 # --- expressions -------------------------------------------------------------------------------------------------
 
 
-class Name(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Name(Node):
     """A bare identifier, NFKC-normalised."""
 
     id: str
@@ -32,7 +45,8 @@ class Name(NamedTuple):
     end: int
 
 
-class Const(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Const(Node):
     """A literal; implicit concatenations are one node from the first piece to the last, newlines are ``\\n``."""
 
     value: str | bytes | int | float | complex | bool | None
@@ -40,14 +54,16 @@ class Const(NamedTuple):
     end: int
 
 
-class Ellipsis_(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Ellipsis_(Node):
     """The literal ``...``."""
 
     start: int
     end: int
 
 
-class FString(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FString(Node):
     """An f-string or t-string (or a concatenation with one): its replacement expressions, in source order."""
 
     parts: tuple[Expr, ...]
@@ -55,14 +71,16 @@ class FString(NamedTuple):
     end: int
 
 
-class Attr(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Attr(Node):
     """The link ``.name`` of a chain; ``end`` closes the prefix that it completes."""
 
     name: str
     end: int
 
 
-class Arg(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Arg(Node):
     """One argument of a call or a class statement; ``stars`` is 1 for ``*x``, 2 for ``**x``."""
 
     value: Expr
@@ -70,21 +88,24 @@ class Arg(NamedTuple):
     stars: int = 0
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Call(Node):
     """The link ``(args)`` of a chain."""
 
     args: tuple[Arg, ...]
     end: int
 
 
-class Index(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Index(Node):
     """The link ``[key]`` of a chain."""
 
     key: Expr
     end: int
 
 
-class Chain(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Chain(Node):
     """``base`` followed by at least one link: attribute accesses, calls and subscripts, in source order.
 
     The prefix up to and including ``links[i]`` spans ``[start, links[i].end)``.
@@ -96,7 +117,8 @@ class Chain(NamedTuple):
     end: int
 
 
-class Collection(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Collection(Node):
     """A ``tuple``, ``list`` or ``set`` display. A non-empty tuple spans its elements, without parentheses."""
 
     kind: str
@@ -105,7 +127,8 @@ class Collection(NamedTuple):
     end: int
 
 
-class Dict(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Dict(Node):
     """A dict display; a key of None stands for ``**value``."""
 
     items: tuple[tuple[Expr | None, Expr], ...]
@@ -113,7 +136,8 @@ class Dict(NamedTuple):
     end: int
 
 
-class Star(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Star(Node):
     """``*value`` in a display, a subscript or a target."""
 
     value: Expr
@@ -121,7 +145,8 @@ class Star(NamedTuple):
     end: int
 
 
-class Bool(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Bool(Node):
     """``a and b and c`` or ``a or b or c``; ``op`` is ``and`` or ``or``."""
 
     op: str
@@ -130,7 +155,8 @@ class Bool(NamedTuple):
     end: int
 
 
-class Not(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Not(Node):
     """``not operand``."""
 
     operand: Expr
@@ -138,7 +164,8 @@ class Not(NamedTuple):
     end: int
 
 
-class Compare(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Compare(Node):
     """``a < b is not c``: one operator fewer than operands; operators are spelled as in Python (``is not``)."""
 
     operands: tuple[Expr, ...]
@@ -147,7 +174,8 @@ class Compare(NamedTuple):
     end: int
 
 
-class Binary(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Binary(Node):
     """Left-nested binary operators ``a + b - c``, flat: one operator fewer than operands."""
 
     operands: tuple[Expr, ...]
@@ -156,7 +184,8 @@ class Binary(NamedTuple):
     end: int
 
 
-class IfExp(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class IfExp(Node):
     """``then if test else orelse``."""
 
     test: Expr
@@ -166,7 +195,8 @@ class IfExp(NamedTuple):
     end: int
 
 
-class Lambda(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Lambda(Node):
     """``lambda params: body``."""
 
     params: tuple[Param, ...]
@@ -175,7 +205,8 @@ class Lambda(NamedTuple):
     end: int
 
 
-class Clause(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Clause(Node):
     """One ``[async] for target in iter [if ...]`` of a comprehension."""
 
     target: Expr
@@ -184,7 +215,8 @@ class Clause(NamedTuple):
     is_async: bool
 
 
-class Comprehension(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Comprehension(Node):
     """``kind`` is ``list``, ``set``, ``dict`` or ``generator``; ``elements`` is ``(element,)`` or ``(key, value)``.
 
     A generator spans from its element to the end of its last clause, without parentheses.
@@ -197,7 +229,8 @@ class Comprehension(NamedTuple):
     end: int
 
 
-class Await(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Await(Node):
     """``await value``."""
 
     value: Expr
@@ -205,7 +238,8 @@ class Await(NamedTuple):
     end: int
 
 
-class Yield(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Yield(Node):
     """``yield value`` (``delegates`` is False) or ``yield from value``."""
 
     value: Expr | None
@@ -214,7 +248,8 @@ class Yield(NamedTuple):
     end: int
 
 
-class Walrus(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Walrus(Node):
     """``target := value``."""
 
     target: Expr
@@ -223,7 +258,8 @@ class Walrus(NamedTuple):
     end: int
 
 
-class Other(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Other(Node):
     """Whatever the language has no word for (unary minus, slices, types): its children in source order."""
 
     children: tuple[Expr, ...]
@@ -257,7 +293,8 @@ Expr: TypeAlias = (
 # --- statements --------------------------------------------------------------------------------------------------
 
 
-class Param(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Param(Node):
     """A parameter; ``kind`` is ``positional`` (before ``/``), ``plain``, ``var``, ``keyword`` or ``kwvar``."""
 
     name: str
@@ -266,7 +303,8 @@ class Param(NamedTuple):
     kind: str
 
 
-class Evaluate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Evaluate(Node):
     """An expression as a statement."""
 
     value: Expr
@@ -274,7 +312,8 @@ class Evaluate(NamedTuple):
     end: int
 
 
-class Bind(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Bind(Node):
     """``a = b = value``, ``a: annotation [= value]`` or ``a += value`` (``op`` is ``+=``, otherwise empty)."""
 
     targets: tuple[Expr, ...]
@@ -285,7 +324,8 @@ class Bind(NamedTuple):
     end: int
 
 
-class Return(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Return(Node):
     """``return [value]``."""
 
     value: Expr | None
@@ -293,7 +333,8 @@ class Return(NamedTuple):
     end: int
 
 
-class Raise(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Raise(Node):
     """``raise [value] [from cause]``."""
 
     value: Expr | None
@@ -302,7 +343,8 @@ class Raise(NamedTuple):
     end: int
 
 
-class Delete(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Delete(Node):
     """``del a, b[c]``."""
 
     targets: tuple[Expr, ...]
@@ -310,7 +352,8 @@ class Delete(NamedTuple):
     end: int
 
 
-class Simple(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Simple(Node):
     """``pass``, ``break`` or ``continue``: ``word`` says which."""
 
     word: str
@@ -318,7 +361,8 @@ class Simple(NamedTuple):
     end: int
 
 
-class Scope(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Scope(Node):
     """``global names`` or ``nonlocal names``: ``word`` says which."""
 
     word: str
@@ -327,7 +371,8 @@ class Scope(NamedTuple):
     end: int
 
 
-class Import(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Import(Node):
     """``import a.b as c``: pairs of dotted module and name bound (None: the first part of the module)."""
 
     names: tuple[tuple[str, str | None], ...]
@@ -335,7 +380,8 @@ class Import(NamedTuple):
     end: int
 
 
-class ImportFrom(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ImportFrom(Node):
     """``from ..module import a as b``: ``level`` counts the dots; a star import has the one pair ``("*", None)``."""
 
     module: str
@@ -345,7 +391,8 @@ class ImportFrom(NamedTuple):
     end: int
 
 
-class If(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class If(Node):
     """``if`` with its ``elif`` as (test, body) branches, flat, and the ``else`` block."""
 
     branches: tuple[tuple[Expr, Block], ...]
@@ -354,7 +401,8 @@ class If(NamedTuple):
     end: int
 
 
-class For(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class For(Node):
     """``[async] for target in iter: body [else: orelse]``."""
 
     target: Expr
@@ -366,7 +414,8 @@ class For(NamedTuple):
     end: int
 
 
-class While(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class While(Node):
     """``while test: body [else: orelse]``."""
 
     test: Expr
@@ -376,7 +425,8 @@ class While(NamedTuple):
     end: int
 
 
-class Handler(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Handler(Node):
     """``except type as name: body``."""
 
     type: Expr | None
@@ -386,7 +436,8 @@ class Handler(NamedTuple):
     end: int
 
 
-class Try(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Try(Node):
     """``try`` with handlers (``except*`` too), ``else`` and ``finally``."""
 
     body: Block
@@ -397,7 +448,8 @@ class Try(NamedTuple):
     end: int
 
 
-class With(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class With(Node):
     """``[async] with context as target, ...: body``."""
 
     items: tuple[tuple[Expr, Expr | None], ...]
@@ -407,7 +459,8 @@ class With(NamedTuple):
     end: int
 
 
-class Case(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Case(Node):
     """One ``case`` of a match: the names that its pattern binds (in source order), its guard, its body."""
 
     binds: tuple[str, ...]
@@ -415,7 +468,8 @@ class Case(NamedTuple):
     body: Block
 
 
-class Match(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Match(Node):
     """``match subject`` and its cases."""
 
     subject: Expr
@@ -424,7 +478,8 @@ class Match(NamedTuple):
     end: int
 
 
-class Def(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Def(Node):
     """A function. ``name_start``/``name_end`` span its name; decorators are expressions that stand before ``start``."""
 
     name: str
@@ -439,7 +494,8 @@ class Def(NamedTuple):
     end: int
 
 
-class Class(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Class(Node):
     """A class: ``args`` are its bases and keywords."""
 
     name: str
@@ -452,7 +508,8 @@ class Class(NamedTuple):
     end: int
 
 
-class OtherStmt(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class OtherStmt(Node):
     """A statement that the language has no word for (``assert``, ``type X = ...``): its expressions in source order."""
 
     children: tuple[Expr, ...]
@@ -485,9 +542,101 @@ Block: TypeAlias = tuple[Stmt, ...]
 # --- a file ------------------------------------------------------------------------------------------------------
 
 
-class Item(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Item(Node):
     """One top-level statement: ``start`` and ``end`` are absolute byte offsets (decorators included)."""
 
     start: int
     end: int
     stmt: Stmt
+
+
+# --- walking -----------------------------------------------------------------------------------------------------
+
+
+def walk(*roots: Any, into: bool = True) -> Iterator[Any]:
+    """Every node below and including ``roots`` (nodes, or tuples of them), in source order, without recursion.
+
+    With ``into`` False the bodies of nested functions, lambdas and classes are left out; their decorators, defaults
+    and bases are evaluated where they stand and belong to the walk.
+    """
+    stack: list[Any] = [root for root in reversed(roots) if root is not None]
+    while stack:
+        node = stack.pop()
+        if type(node) is not tuple:
+            yield node
+        inner = _evaluated_outside(node) if not into and isinstance(node, Def | Class | Lambda) else node
+        stack.extend(child for child in [*inner][::-1] if isinstance(child, Node) or type(child) is tuple)
+
+
+def _evaluated_outside(node: Def | Class | Lambda) -> list[Any]:
+    if isinstance(node, Class):
+        return [node.decorators, node.args]
+    defaults = [param.default for param in node.params]
+    return [node.decorators, *defaults] if isinstance(node, Def) else [*defaults]
+
+
+# --- small questions ---------------------------------------------------------------------------------------------
+
+
+def is_none(expr: Expr | None) -> bool:
+    """Whether it is the literal None."""
+    return isinstance(expr, Const) and expr.value is None
+
+
+def prefix(chain: Chain, count: int) -> Expr:
+    """The expression made of the base and the first ``count`` links of a chain."""
+    links = chain.links[:count]
+    return Chain(chain.base, links, chain.start, links[-1].end) if links else chain.base
+
+
+def callee(expr: Expr) -> Expr | None:
+    """What a call calls, None where the expression is no call."""
+    if isinstance(expr, Chain) and isinstance(expr.links[-1], Call):
+        return prefix(expr, len(expr.links) - 1)
+    return None
+
+
+def last_call(expr: Expr | None) -> Call | None:
+    """The call that an expression ends with; ``await`` is looked through."""
+    if isinstance(expr, Await):
+        expr = expr.value
+    return expr.links[-1] if isinstance(expr, Chain) and isinstance(expr.links[-1], Call) else None
+
+
+def attribute_of(expr: Expr, owner: str | None) -> str | None:
+    """The ``name`` of ``owner.name``, None for any other expression."""
+    if isinstance(expr, Chain) and isinstance(expr.base, Name) and expr.base.id == owner and len(expr.links) == 1:
+        link = expr.links[0]
+        return link.name if isinstance(link, Attr) else None
+    return None
+
+
+def subscripted(expr: Expr) -> tuple[Expr, tuple[Expr, ...]]:
+    """``head[a, b]`` as the head and its arguments; no arguments for what is no subscript."""
+    if isinstance(expr, Chain) and isinstance(expr.links[-1], Index):
+        key = expr.links[-1].key
+        head = prefix(expr, len(expr.links) - 1)
+        return head, key.items if isinstance(key, Collection) and key.kind == "tuple" else (key,)
+    return expr, ()
+
+
+def argument(call: Call, keyword: str, position: int | None = None) -> Expr | None:
+    """The argument given for a parameter, by keyword or by position; None where it is not given plainly."""
+    for arg in call.args:
+        if arg.keyword == keyword:
+            return arg.value
+    plain = [arg for arg in call.args if arg.keyword is None]
+    if position is None or position >= len(plain) or any(arg.stars for arg in plain[: position + 1]):
+        return None
+    return plain[position].value
+
+
+def last_name(expr: Expr) -> str:
+    """The last identifier of a name or dotted name, called or not: ``field`` of ``dataclasses.field(...)``."""
+    if isinstance(expr, Name):
+        return expr.id
+    if not isinstance(expr, Chain):
+        return ""
+    names = [link.name for link in expr.links if isinstance(link, Attr)]
+    return names[-1] if names else last_name(expr.base)

@@ -1,0 +1,1 @@
+"""What several rules share: ownership of resources, retention in containers, who registers what."""

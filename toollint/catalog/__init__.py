@@ -1,0 +1,163 @@
+"""What the world's libraries acquire, release and hold, as data.
+
+The tables are the ``*.toml`` files beside this module (README.md); ``python -m toollint.catalog.compile`` checks them
+and writes ``table.txt``, which is all that is read at run time. Names are fully qualified, as import resolution gives
+them; builtins are ``builtins.open``. Every public name of a thing finds its row.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from toollint.catalog.records import (
+    Acquisition,
+    Container,
+    Effect,
+    Memoized,
+    Memoizer,
+    Resource,
+    Returns,
+    Tool,
+    Type,
+)
+
+__all__ = [
+    "Acquisition",
+    "Catalog",
+    "Container",
+    "Effect",
+    "Memoized",
+    "Memoizer",
+    "Resource",
+    "Returns",
+    "Tool",
+    "Type",
+    "load",
+]
+
+TABLE = Path(__file__).with_name("table.txt")
+
+_Record = TypeVar("_Record", Resource, Type, Tool, Returns, Memoizer, Memoized, Container, Effect)
+
+
+class Catalog:
+    """Answers questions about fully qualified names; None means that the catalogue does not know the name."""
+
+    __slots__ = ("_fields", "_rows")
+
+    def __init__(self, table: str) -> None:
+        """Take a compiled table.
+
+        A line is a section and a name, a tab, and the row as JSON or the name whose row it shares. Rows are read as
+        they are asked for: a run needs few of them, and reading all would take many times as long.
+        """
+        cells = table.replace("\n", "\t").split("\t")
+        self._rows = dict(zip(cells[::2], cells[1::2], strict=False))
+        self._fields: dict[str, dict[str, Any]] = {}
+
+    def acquisition(self, name: str) -> Acquisition | None:
+        """What a call of ``name`` acquires."""
+        found = self._find("acquire", name)
+        if found is None:
+            return None
+        key, fields = found
+        resource = self.resource(fields["resource"])
+        return resource and Acquisition(key, **{**fields, "resource": resource})
+
+    def resource(self, name: str) -> Resource | None:
+        """The resource whose type is ``name``."""
+        return self._get(Resource, "resource", name)
+
+    def tool(self, name: str) -> Tool | None:
+        """The base class, class, decorator, factory, toolkit or holder ``name`` of a framework's tools."""
+        return self._get(Tool, "tool", name)
+
+    def base(self, name: str) -> Type | None:
+        """What the class ``name`` brings to a subclass; answers for every class of the catalogue."""
+        return self._get(Type, "type", name)
+
+    def kind(self, name: str) -> Type | None:
+        """The class ``name`` where its instances are something that the rules look for."""
+        found = self.base(name)
+        return found if found is not None and found.kind else None
+
+    def component(self, name: str) -> Type | None:
+        """The class ``name`` where its instances are parts of agents beside tools."""
+        found = self.base(name)
+        return found if found is not None and found.role else None
+
+    def returns(self, name: str) -> str | None:
+        """The catalogue type that a call of ``name`` gives; a class gives itself, under its canonical name."""
+        found = self._get(Returns, "returns", name)
+        if found is not None:
+            return found.type
+        made = self.base(name)
+        return made and made.name
+
+    def memoizer(self, name: str) -> Memoizer | None:
+        """The decorator ``name`` that keeps arguments and results."""
+        return self._get(Memoizer, "memoizer", name)
+
+    def memoized(self, name: str) -> Memoized | None:
+        """The third-party function ``name`` that keeps what it is called with."""
+        return self._get(Memoized, "memoized", name)
+
+    def container(self, name: str) -> Container | None:
+        """The container that a call of ``name`` makes."""
+        return self._get(Container, "container", name)
+
+    def effect(self, name: str) -> Effect | None:
+        """What a call of ``name`` does with its arguments."""
+        return self._get(Effect, "effect", name)
+
+    def triggers(self) -> dict[str, dict[bytes, frozenset[bytes]]]:
+        """The last parts of names by subject (``acquisition``, ``kind``, ``memo``), then by first part.
+
+        A file that uses a name mentions both parts; ``builtins`` counts as mentioned everywhere. Callables are no
+        triggers: every file has some, and they matter only where something else does.
+        """
+        found: dict[str, dict[bytes, frozenset[bytes]]] = {}
+        for name, words in self._rows.items():
+            if name.startswith("trigger "):
+                _, subject, root = name.split(" ")
+                found.setdefault(subject, {})[root.encode()] = frozenset(words.encode().split())
+        return found
+
+    def _get(self, record: type[_Record], section: str, name: str) -> _Record | None:
+        found = self._find(section, name)
+        return found and record(found[0], **found[1])
+
+    def _find(self, section: str, name: str) -> tuple[str, dict[str, Any]] | None:
+        """The canonical name and the fields of a name; a method is found under every name of its class."""
+        row = self._rows.get(f"{section} {name}")
+        if row is None:
+            owner, _, method = name.rpartition(".")
+            name = f"{self._canonical(owner)}.{method}"
+            row = self._rows.get(f"{section} {name}")
+        if row is None:
+            return None
+        if not row.startswith("{"):
+            name = row
+        return name, self._read(f"{section} {name}")
+
+    def _read(self, key: str) -> dict[str, Any]:
+        if key not in self._fields:
+            fields = json.loads(self._rows[key])
+            self._fields[key] = {
+                field: tuple(value) if isinstance(value, list) else value for field, value in fields.items()
+            }
+        return self._fields[key]
+
+    def _canonical(self, name: str) -> str:
+        """The name under which a class has its row, or the name itself."""
+        row = self._rows.get(f"type {name}", "{")
+        return name if row.startswith("{") else row
+
+
+@functools.cache
+def load() -> Catalog:
+    """The catalogue that ships with toollint."""
+    return Catalog(TABLE.read_text(encoding="utf-8"))

@@ -1,0 +1,216 @@
+"""What a row of the catalogue holds: one frozen record for each section of the tables.
+
+A field that a table may write carries the table's key with ``-`` for ``_``; Python's keywords get a trailing ``_``
+(``with`` is `Resource.with_`). Fields without a default are compulsory. README.md explains every key.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+With: TypeAlias = Literal["releases", "keeps", "raises", "absent"]
+"""What a ``with`` block does at its end: release, leave open, fail at once; or the protocol is missing."""
+
+Leak: TypeAlias = Literal["open after gc", "freed by full gc pass", "freed by refcount", "unknown"]
+"""What becomes of a resource that is dropped without a release."""
+
+KindName: TypeAlias = Literal[
+    "", "tool", "agent", "graph", "session", "runnable", "resource", "model", "component", "callable"
+]
+"""What an object is to the rules; empty for a class that is merely harmless as a base."""
+
+Role: TypeAlias = Literal[
+    "",
+    "toolkit",
+    "retriever",
+    "vectorstore",
+    "checkpointer",
+    "store",
+    "memory",
+    "model",
+    "embeddings",
+    "mcp",
+    "agent",
+    "middleware",
+    "workbench",
+]
+"""The part that a component plays in an agent; empty for a class that is no component."""
+
+
+class Resource(NamedTuple):
+    """Something that must be released, keyed by its type (or by its acquiring call where the type has no name).
+
+    ``release`` is a method without arguments, a dotted function that takes the value (``os.close``), or empty where
+    there is none or only a context manager releases. ``async_`` tells that the release must be awaited.
+    ``yields`` is what entering gives: ``self`` or a word for something else. ``never`` are methods that look like a
+    release and must never be written by a fix.
+    """
+
+    name: str
+    category: str
+    weight: Literal["high", "medium", "low", "none"]
+    evidence: str
+    release: str = ""
+    async_: bool = False
+    with_: With = "absent"
+    async_with: With = "absent"
+    with_evidence: Literal["measured", "source", "presence", ""] = ""
+    yields: str = "self"
+    second_close: Literal["ok", "raises", "unknown"] = "unknown"
+    leak: Leak = "unknown"
+    weakref: bool = True
+    hashable: bool = True
+    eq_by_value: bool = False
+    others: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    deprecated: str = ""
+    note: str = ""
+
+
+class Acquisition(NamedTuple):
+    """A call that acquires ``resource``.
+
+    ``awaited``: the call must not, may or must be awaited to give the resource. ``manager``: the call gives a context
+    manager that yields the resource, not the resource itself. ``lazy``: nothing is held before the first use (None:
+    not known). ``element``: the position of the resource in the tuple that the call returns, None where it returns the
+    resource itself.
+    """
+
+    name: str
+    resource: Resource
+    kind: Literal["constructor", "function", "classmethod", "method"]
+    awaited: Literal["no", "either", "yes"] = "no"
+    manager: Literal["", "sync", "async"] = ""
+    lazy: bool | None = None
+    element: int | None = None
+
+
+class Type(NamedTuple):
+    """A class: what it is, what it defines for its lifecycle, how it behaves as a key.
+
+    ``closers`` are the lifecycle methods that it defines or inherits, ``async_closers`` those of them that are
+    coroutine functions, ``empty_closers`` those that do nothing: they release nothing of a subclass.
+    """
+
+    name: str
+    kind: KindName = ""
+    role: Role = ""
+    closers: tuple[str, ...] = ()
+    async_closers: tuple[str, ...] = ()
+    empty_closers: tuple[str, ...] = ()
+    pydantic: bool = False
+    hashable: bool = True
+    weakref: bool = True
+    eq_by_value: bool = False
+    frees: Literal["refcount", "gc", "never", "unknown"] = "unknown"
+    since: str = ""
+    until: str = ""
+    evidence: str = ""
+    note: str = ""
+
+    @property
+    def weak_key_safe(self) -> bool:
+        """Whether an instance may be a key of a WeakKeyDictionary: hashed, compared by identity, weakly held."""
+        return self.hashable and self.weakref and not self.eq_by_value
+
+    @property
+    def weak_value_valid(self) -> bool:
+        """Whether an instance may be a value of a WeakValueDictionary."""
+        return self.weakref
+
+
+class Tool(NamedTuple):
+    """How a framework makes tools: a base class, a class to call, a decorator, a factory, a toolkit, a holder.
+
+    ``returns`` names the type that a decorator or factory gives. ``called`` tells whether the framework ever calls
+    the ``hooks``; ``caller`` is a sentence for a message that says who has to. ``closer`` is the color that a closer
+    added to a subclass must have. ``reserved`` are names that a fix must not define.
+    """
+
+    name: str
+    framework: str
+    kind: Literal["base", "class", "decorator", "factory", "toolkit", "holder"]
+    caller: str
+    called: bool = False
+    closer: Literal["any", "sync", "async"] = "any"
+    hooks: tuple[str, ...] = ()
+    returns: str = ""
+    pydantic: bool = False
+    reserved: tuple[str, ...] = ()
+    since: str = ""
+    until: str = ""
+    evidence: str = ""
+    note: str = ""
+
+
+class Returns(NamedTuple):
+    """A function or method that gives an object of the catalogue type ``type``."""
+
+    name: str
+    type: str
+    awaited: bool = False
+    evidence: str = ""
+    note: str = ""
+
+
+class Memoizer(NamedTuple):
+    """A decorator that keeps arguments and results of the function under it.
+
+    ``form``: used bare (``@cache``), called (``@lru_cache(8)``) or both. ``bound``: how many entries it keeps unless
+    told otherwise, None without limit. ``store``: the argument that brings a container of its own, which then decides
+    about bounds. ``ruff`` tells that B019 reports it on methods.
+    """
+
+    name: str
+    form: Literal["bare", "called", "both"]
+    bound: int | None = None
+    store: str = ""
+    weak: bool = False
+    async_: bool = False
+    per_instance: bool = False
+    ruff: bool = False
+    evidence: str = ""
+    note: str = ""
+
+
+class Memoized(NamedTuple):
+    """A third-party function that is memoized: calling it keeps ``keeps`` alive, at most ``bound`` calls of it."""
+
+    name: str
+    keeps: str
+    bound: int | None = None
+    since: str = ""
+    until: str = ""
+    evidence: str = ""
+    note: str = ""
+
+
+class Container(NamedTuple):
+    """A constructor of containers. ``bound`` names what limits it: always, never, or the argument that has to be set.
+
+    ``weak`` tells which side is held weakly.
+    """
+
+    name: str
+    shape: Literal["mapping", "sequence", "set"]
+    bound: str = "never"
+    weak: Literal["", "keys", "values", "items"] = ""
+    evidence: str = ""
+    note: str = ""
+
+
+class Effect(NamedTuple):
+    """What a call does with its arguments, by parameter name; ``params`` is their positional order.
+
+    ``owns``: it takes over the release. ``retains``: it keeps the argument as long as its result lives.
+    ``borrows``: it uses the argument and lets go. ``registers``: a process-wide registry keeps the argument.
+    """
+
+    name: str
+    params: tuple[str, ...]
+    owns: tuple[str, ...] = ()
+    retains: tuple[str, ...] = ()
+    borrows: tuple[str, ...] = ()
+    registers: tuple[str, ...] = ()
+    evidence: str = ""
+    note: str = ""

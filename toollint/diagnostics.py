@@ -1,0 +1,160 @@
+"""Findings -> diagnostics: rows and columns, fixes as edits, fingerprints; and the diagnostics that no rule makes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from toollint import fix
+from toollint.facts import ModuleFacts
+from toollint.model import (
+    Diagnostic,
+    Edit,
+    Finding,
+    Fix,
+    Link,
+    Place,
+    Position,
+    Region,
+    Related,
+    Repair,
+    Rule,
+    Safety,
+    Severity,
+    Span,
+)
+from toollint.source import Source
+from toollint.suppressions import Suppression
+from toollint.syntax import Class, Def, walk
+
+NAMES = {
+    "TL000": "internal-error",
+    "TL001": "unused-suppression",
+    "TL002": "fix-not-applied",
+    "TL998": "unreadable-file",
+    "TL999": "syntax-error",
+}
+"""The diagnostics that are not rules: they come whatever is selected (TL001: with the rules that ran)."""
+
+_REPORT_BUG = "this is a bug in toollint: please report it with the file, or run with --ignore {code} meanwhile"
+
+
+def present(sources: Mapping[str, Source], rule: Rule, finding: Finding, symbol: str) -> Diagnostic:
+    """A finding with everything that a reader needs; a fix that the text does not allow becomes one to look at."""
+    return Diagnostic(
+        rule.code,
+        rule.name,
+        finding.severity or rule.severity,
+        finding.message,
+        _region(sources, finding.place),
+        finding.label,
+        tuple(Related(note.message, note.role, _region(sources, note.place)) for note in finding.related),
+        tuple(Link(hop.label, _region(sources, hop.place)) for hop in finding.chain),
+        tuple(finding.notes),
+        finding.help,
+        tuple(_fix(sources, repair) for repair in finding.fixes),
+        rule.url,
+        symbol,
+    )
+
+
+def _region(sources: Mapping[str, Source], place: Place) -> Region:
+    return sources[place.path].region(place.span)
+
+
+def _fix(sources: Mapping[str, Source], repair: Repair) -> Fix:
+    try:
+        return fix.realise(repair, sources)
+    except fix.CannotFix as reason:
+        return Fix(repair.title, Safety.DISPLAY, why=str(reason), recipe=repair.recipe)
+
+
+def symbol_at(module: ModuleFacts, offset: int) -> str:
+    """The qualified name of the innermost class or function around a byte offset; empty at module level."""
+    for index, (start, end) in enumerate(module.spans):
+        if start <= offset < end:
+            around = [
+                node.name
+                for node in walk(module.statement(index))
+                if isinstance(node, Def | Class) and node.start <= offset - start < node.end
+            ]
+            return ".".join(around)
+    return ""
+
+
+def fingerprinted(source: Source, diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """The diagnostics of one file, in order, each with what tells it from all others however lines move.
+
+    The fingerprint is the SHA-256 of code, symbol, the primary text without white space, and the ordinal among equals.
+    """
+    seen: Counter[tuple[str, str, str]] = Counter()
+    done = []
+    for diagnostic in diagnostics:
+        text = source.utf8[slice(*diagnostic.region.span)].decode(errors="replace")
+        key = (diagnostic.code, diagnostic.symbol, "".join(text.split()))
+        parts = "\0".join([*key, str(seen[key])])
+        seen[key] += 1
+        done.append(replace(diagnostic, fingerprint=hashlib.sha256(parts.encode()).hexdigest()))
+    return done
+
+
+# --- diagnostics without a rule ----------------------------------------------------------------------------------
+
+
+def broken(code: str, path: str, message: str, row: int = 1, column: int = 1) -> Diagnostic:
+    """TL998 or TL999: the file could not be read or parsed."""
+    place = Position(row, column)
+    region = Region(path, Span(0, 0), place, place)
+    mark = hashlib.sha256(f"{code}\0{message}".encode()).hexdigest()
+    return Diagnostic(code, NAMES[code], Severity.ERROR, message, region, fingerprint=mark)
+
+
+def internal_error(rule: Rule, path: str, error: Exception) -> Diagnostic:
+    """TL000: a rule crashed on a file."""
+    what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    made = broken("TL000", path, f"{rule.code} {rule.name} failed on this file: {what}")
+    return replace(made, help=_REPORT_BUG.format(code=rule.code))
+
+
+def not_applied(diagnostic: Diagnostic, why: str) -> Diagnostic:
+    """TL002: a fix was asked for and rejected; the file stays as it was."""
+    return replace(
+        diagnostic,
+        code="TL002",
+        name=NAMES["TL002"],
+        severity=Severity.ERROR,
+        message=f"the fix of {diagnostic.code} was not applied: {why}",
+        fixes=(),
+    )
+
+
+def unused_suppressions(source: Source, ran: Iterable[Rule], used: set[tuple[int, str]]) -> Iterator[Diagnostic]:
+    """TL001 for each comment, or entry of a list, that silenced nothing although its rule ran."""
+    names = {text for rule in ran for text in (rule.code, rule.name)}
+    for comment in source.suppressions.items:
+        if comment.codes is None:
+            idle = comment.kind == "ignore" and (comment.span.start, "") not in used and bool(names)
+            unused = {""} if idle else set()
+        else:
+            unused = {
+                entry.text
+                for entry in comment.codes
+                if comment.is_ours(entry) and entry.text in names and (comment.span.start, entry.text) not in used
+            }
+        if unused:
+            yield _unused(source, comment, unused)
+
+
+def _unused(source: Source, comment: Suppression, unused: set[str]) -> Diagnostic:
+    edits = tuple(Edit(source.region(span), text) for span, text in comment.edit_without(unused))
+    what = f" of {', '.join(sorted(unused))}" if unused != {""} else ""
+    return Diagnostic(
+        "TL001",
+        NAMES["TL001"],
+        Severity.WARNING,
+        f"this suppression{what} silences nothing",
+        source.region(comment.span),
+        fixes=(Fix("remove it", Safety.SAFE, edits),) if edits else (),
+    )

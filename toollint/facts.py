@@ -1,0 +1,276 @@
+"""What is known of a file before any name is looked up elsewhere: scopes, classes, functions, imports.
+
+These records are made by `toollint.lower` and joined by `toollint.project`. Names inside them are still as written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+from toollint.model import Place, Span
+from toollint.syntax import Arg, Bind, Class, Def, Expr, Name, Param, Stmt
+
+
+class Imported(NamedTuple):
+    """A name that an import binds to ``target``, an absolute dotted path (module, or module and attribute)."""
+
+    target: str
+
+
+class Assigned(NamedTuple):
+    """A name bound by ``name = value`` or ``name: annotation [= value]``."""
+
+    stmt: Bind
+
+
+class Parameter(NamedTuple):
+    """A name that is a parameter."""
+
+    param: Param
+
+
+class Entered(NamedTuple):
+    """A name bound by ``with context as name``."""
+
+    context: Expr
+
+
+class Opaque(NamedTuple):
+    """A name bound in a way that tells nothing: a loop target, unpacking, an exception, a pattern, ``+=``."""
+
+
+Binding: TypeAlias = "Imported | Assigned | Parameter | Entered | Opaque | ClassFacts | FunctionFacts"
+Bindings: TypeAlias = Mapping[str, tuple[Binding, ...]]
+
+
+@dataclass(eq=False)
+class Scope:
+    """The names of a module, class or function body, and the scope around it.
+
+    ``make`` computes the bindings when they are first asked for: most bodies of a file are never looked into.
+    ``owner`` is the class or function whose body it is, None for a module.
+    """
+
+    kind: str
+    module: ModuleFacts
+    parent: Scope | None
+    make: Callable[[Scope], Bindings]
+    owner: ClassFacts | FunctionFacts | None = None
+
+    @cached_property
+    def bindings(self) -> Bindings:
+        """Each name with everything that binds it, in source order."""
+        return self.make(self)
+
+    def find(self, name: str) -> tuple[Scope, tuple[Binding, ...]] | None:
+        """The scope that ``name`` lives in when it is used here, as Python looks it up, and its bindings there."""
+        scope: Scope | None = self
+        while scope is not None:
+            found = scope.bindings.get(name)
+            if found is not None and (scope.kind != "class" or scope is self):
+                return scope, found
+            scope = scope.parent
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionFacts:
+    """A function or method; ``origin`` is where its top-level item starts, which its nodes' spans are relative to."""
+
+    name: str
+    qualname: str
+    load: Callable[[], Stmt]
+    origin: int
+    scope: Scope
+    cls: ClassFacts | None
+
+    @cached_property
+    def node(self) -> Def:
+        """The definition, translated when it is first looked into."""
+        node = self.load()
+        assert isinstance(node, Def)
+        return node
+
+    @property
+    def module(self) -> ModuleFacts:
+        """The file that defines it."""
+        return self.scope.module
+
+    @property
+    def outer(self) -> Scope:
+        """The scope that the definition stands in, where its decorators and annotations are evaluated."""
+        return self.scope.parent or self.scope
+
+    @property
+    def decorators(self) -> tuple[Expr, ...]:
+        """The decorators, outermost first."""
+        return self.node.decorators
+
+    @property
+    def receiver(self) -> str | None:
+        """The name of ``self`` or ``cls`` in a method, None in functions and static methods."""
+        if self.cls is None or not self.node.params or self.is_static:
+            return None
+        return self.node.params[0].name
+
+    @cached_property
+    def is_static(self) -> bool:
+        """Whether ``@staticmethod`` decorates it."""
+        return has_word(self.node.decorators, "staticmethod")
+
+    @cached_property
+    def is_classmethod(self) -> bool:
+        """Whether its first parameter is the class."""
+        return has_word(self.node.decorators, "classmethod") or self.name in {"__new__", "__init_subclass__"}
+
+    @property
+    def place(self) -> Place:
+        """The function's name."""
+        return self.at(self.node.name_start, self.node.name_end)
+
+    def at(self, start: int, end: int) -> Place:
+        """The place of a node of this function."""
+        return Place(self.module.path, Span(self.origin + start, self.origin + end))
+
+
+@dataclass(frozen=True, eq=False)
+class ClassFacts:
+    """A class; its body's names are those of ``scope``."""
+
+    name: str
+    qualname: str
+    load: Callable[[], Stmt]
+    origin: int
+    scope: Scope
+
+    @cached_property
+    def node(self) -> Class:
+        """The definition, translated when it is first looked into."""
+        node = self.load()
+        assert isinstance(node, Class)
+        return node
+
+    @property
+    def module(self) -> ModuleFacts:
+        """The file that defines it."""
+        return self.scope.module
+
+    @property
+    def outer(self) -> Scope:
+        """The scope that the class statement stands in, where its bases and decorators are evaluated."""
+        return self.scope.parent or self.scope
+
+    @property
+    def full_name(self) -> str:
+        """Module and qualified name: what other files, and the catalogue, call it."""
+        return f"{self.module.name}.{self.qualname}"
+
+    @property
+    def place(self) -> Place:
+        """The class's name."""
+        return self.at(self.node.name_start, self.node.name_end)
+
+    @property
+    def bases(self) -> tuple[Arg, ...]:
+        """The base classes as written."""
+        return tuple(arg for arg in self.node.args if arg.keyword is None and arg.stars != 2)
+
+    @cached_property
+    def methods(self) -> Mapping[str, FunctionFacts]:
+        """The methods by name: of several definitions (properties, overloads, branches) the last."""
+        return {
+            name: [b for b in found if isinstance(b, FunctionFacts)][-1]
+            for name, found in self.scope.bindings.items()
+            if any(isinstance(b, FunctionFacts) for b in found)
+        }
+
+    @cached_property
+    def functions(self) -> tuple[FunctionFacts, ...]:
+        """Every method that the body defines, also those that a later one replaces (a property's setter)."""
+        return tuple(b for found in self.scope.bindings.values() for b in found if isinstance(b, FunctionFacts))
+
+    def at(self, start: int, end: int) -> Place:
+        """The place of a node of this class's body."""
+        return Place(self.module.path, Span(self.origin + start, self.origin + end))
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleFacts:
+    """A file of the project; statements are translated when they are first asked for."""
+
+    path: str
+    name: str
+    is_package: bool
+    utf8: bytes
+    spans: tuple[tuple[int, int], ...]
+    statement: Callable[[int], Stmt]
+    make_scope: Callable[[ModuleFacts], Scope]
+
+    @cached_property
+    def scope(self) -> Scope:
+        """The module's names."""
+        return self.make_scope(self)
+
+    @cached_property
+    def definitions(self) -> tuple[ClassFacts | FunctionFacts, ...]:
+        """The classes and functions that the module level binds, in source order."""
+        found = [b for many in self.scope.bindings.values() for b in many if isinstance(b, ClassFacts | FunctionFacts)]
+        return tuple(sorted(found, key=lambda d: d.origin))
+
+    @property
+    def package(self) -> str:
+        """The package that relative imports of this file start from."""
+        return self.name if self.is_package else self.name.rpartition(".")[0]
+
+
+def has_word(decorators: tuple[Expr, ...], word: str) -> bool:
+    """Whether a bare decorator of that name is among them."""
+    return any(isinstance(decorator, Name) and decorator.id == word for decorator in decorators)
+
+
+class Code(NamedTuple):
+    """Statements that run in one scope: a module's own, a class body or a function body; nested ones come apart."""
+
+    scope: Scope
+    origin: int
+    block: tuple[Stmt, ...]
+
+    @property
+    def function(self) -> FunctionFacts | None:
+        """The function whose body it is."""
+        return self.scope.owner if isinstance(self.scope.owner, FunctionFacts) else None
+
+    def at(self, start: int, end: int) -> Place:
+        """The place of a node of these statements."""
+        return Place(self.scope.module.path, Span(self.origin + start, self.origin + end))
+
+
+def code_of(module: ModuleFacts) -> Iterator[Code]:
+    """All code of a file: first each statement of the module itself, then every class and function body."""
+    pending: list[ClassFacts | FunctionFacts] = list(module.definitions)
+    lazy = {definition.origin for definition in pending}
+    for index, (start, _) in enumerate(module.spans):
+        if start not in lazy or not isinstance(module.statement(index), Def | Class):
+            yield Code(module.scope, start, (module.statement(index),))
+    while pending:
+        facts = pending.pop()
+        yield Code(facts.scope, facts.origin, facts.node.body)
+        for found in facts.scope.bindings.values():
+            pending += [b for b in found if isinstance(b, ClassFacts | FunctionFacts)]
+
+
+def classes_of(module: ModuleFacts) -> Iterator[ClassFacts]:
+    """Every class of a file, nested ones too."""
+    for code in code_of(module):
+        if isinstance(code.scope.owner, ClassFacts):
+            yield code.scope.owner
+
+
+def functions_of(module: ModuleFacts) -> Iterator[FunctionFacts]:
+    """Every function and method of a file, nested ones too."""
+    for code in code_of(module):
+        if code.function is not None:
+            yield code.function

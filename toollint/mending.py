@@ -1,0 +1,150 @@
+"""Fixes, proven before a byte reaches the disk: edit in memory, check again, keep or reject, then write.
+
+A round takes every fix that may be applied and does not overlap another, and goes round again until nothing is left
+to do (at most `ROUNDS`). A file whose fixes do not stand the test gets them one at a time; those that fail are TL002.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toollint import engine, files, fix
+from toollint.diagnostics import not_applied
+from toollint.model import Diagnostic, Fix, Report, Safety
+from toollint.workspace import Workspace
+
+ROUNDS = 10
+"""Rounds of fixing before what is left is given up as not converging."""
+
+
+@dataclass
+class _Work:
+    """What is known while mending: unsaved texts over the disk, and the outcome so far."""
+
+    first: Workspace
+    paths: Sequence[str]
+    workspace: Workspace
+    fixed: dict[str, Counter[str]] = field(default_factory=dict)
+    rejected: dict[tuple[str, str], Diagnostic] = field(default_factory=dict)
+
+
+def mend(workspace: Workspace, paths: Sequence[str], diagnostics: Sequence[Diagnostic], *, write: bool) -> Report:
+    """Apply the fixes that the configuration allows; ``diagnostics`` are the findings before."""
+    work = _Work(workspace, paths, workspace)
+    left: Sequence[Diagnostic] = diagnostics
+    for _ in range(ROUNDS):
+        chosen = _choose(work, left)
+        if not chosen:
+            break
+        for path in sorted({found.path for found, _ in chosen}):
+            _mend_file(work, path, [pair for pair in chosen if pair[0].path == path])
+        left = [d for path in paths for d in engine.check_file(work.workspace, path)]
+    else:
+        for found, _ in _choose(work, left):
+            _reject(work, found, f"still found after {ROUNDS} rounds")
+    changes = _changes(work)
+    if write:
+        _write(work, changes)
+        changes = {path: change for path, change in changes.items() if path in work.fixed}
+    return _report(work, diagnostics, left, changes)
+
+
+def _choose(work: _Work, diagnostics: Iterable[Diagnostic]) -> list[tuple[Diagnostic, Fix]]:
+    """The best fix of each finding that may be applied, as far as they do not overlap."""
+    allowed = {Safety.SAFE, Safety.UNSAFE} if work.first.config.unsafe_fixes else {Safety.SAFE}
+    pairs = []
+    for found in diagnostics:
+        fixes = [one for one in found.fixes if one.safety in allowed and one.edits]
+        if fixes and (found.path, found.fingerprint) not in work.rejected:
+            pairs.append((found, min(fixes, key=lambda one: one.safety is not Safety.SAFE)))
+    return fix.select(pairs)
+
+
+def _mend_file(work: _Work, path: str, chosen: Sequence[tuple[Diagnostic, Fix]]) -> None:
+    """Apply the fixes of one file together, or one by one where together they do not stand the test."""
+    if len(chosen) > 1 and _try(work, path, chosen) is None:
+        return
+    for pair in chosen:
+        current = [d for d in engine.check_file(work.workspace, path) if d.fingerprint == pair[0].fingerprint]
+        again = [(found, one) for found, one in _choose(work, current) if found.fingerprint == pair[0].fingerprint]
+        why = _try(work, path, again) if again else None
+        if why is not None:
+            _reject(work, pair[0], why)
+
+
+def _try(work: _Work, path: str, chosen: Sequence[tuple[Diagnostic, Fix]]) -> str | None:
+    """Apply fixes in memory and keep them where every check passes; None, else why not."""
+    buffers = {Path(name): data for name, data in work.workspace.buffers.items()}
+    by_path = fix.edits_by_path([one for _, one in chosen])
+    try:
+        for name, edits in by_path.items():
+            buffers[Path(name)] = work.workspace[name].splice(edits)
+    except ValueError as error:
+        return str(error)
+    after = Workspace(work.first.config, buffers)
+    for name, edits in by_path.items():
+        if not fix.same_outside(work.workspace[name], after[name], edits):
+            return "the text outside the fix would change, or no longer parse"
+    why = _findings_differ(work, after, path, chosen)
+    if why is None:
+        work.workspace = after
+        for found, _ in chosen:
+            work.fixed.setdefault(path, Counter())[found.code] += 1
+    return why
+
+
+def _findings_differ(work: _Work, after: Workspace, path: str, chosen: Sequence[tuple[Diagnostic, Fix]]) -> str | None:
+    """Whether a finding is still there, or a new one appeared that does not name a member which was just added."""
+    before = {found.fingerprint for found in engine.check_file(work.workspace, path)}
+    now = engine.check_file(after, path)
+    mended = {found.fingerprint for found, _ in chosen}
+    added = {name for _, one in chosen for name in one.adds}
+    for found in now:
+        if found.fingerprint in mended:
+            return "the finding would still be there"
+        if found.fingerprint not in before and not any(f"`{name}" in found.message for name in added):
+            return f"it would cause {found.code}: {found.message}"
+    return None
+
+
+def _reject(work: _Work, found: Diagnostic, why: str) -> None:
+    work.rejected[found.path, found.fingerprint] = not_applied(found, why)
+
+
+def _changes(work: _Work) -> dict[str, tuple[str, str]]:
+    return {
+        path: (work.first[path].text, work.workspace[path].text)
+        for path in work.workspace.buffers
+        if work.first[path].data != work.workspace[path].data
+    }
+
+
+def _write(work: _Work, changes: Iterable[str]) -> None:
+    for path in changes:
+        try:
+            files.write_atomic(Path(path), work.workspace[path].data, work.first[path].data)
+        except files.WriteError as error:
+            del work.fixed[path]
+            for found in engine.check_file(work.first, path):
+                if found.fixes:
+                    _reject(work, found, str(error))
+                    break
+
+
+def _report(
+    work: _Work, before: Sequence[Diagnostic], left: Sequence[Diagnostic], changes: dict[str, tuple[str, str]]
+) -> Report:
+    everything = [*left, *work.rejected.values()]
+    known = {(found.path, found.fingerprint) for found in before}
+    news = [found for found in left if (found.path, found.fingerprint) not in known and changes]
+    return Report(
+        tuple(sorted(everything, key=lambda d: (d.path, *d.region.start, d.code))),
+        len(work.paths),
+        engine.texts_of(work.workspace, everything),
+        {path: dict(counts) for path, counts in work.fixed.items()},
+        changes,
+        tuple(f"now also needed: {d.path}:{d.region.start.row}: {d.code} {d.message}" for d in news),
+    )

@@ -1,0 +1,309 @@
+"""The project around a file: every name followed to what it stands for, across files.
+
+Forward questions (what is this name, what are the bases) follow imports. Reverse questions (who mentions it) search
+the bytes of every file of the project for bare words. Installed packages are never read: what leaves the project is a
+`Library` name, for the catalogue to know or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import PurePath
+from typing import NamedTuple, TypeAlias
+
+from toollint.catalog import Catalog
+from toollint.facts import (
+    Assigned,
+    Binding,
+    ClassFacts,
+    FunctionFacts,
+    Imported,
+    ModuleFacts,
+    Scope,
+)
+from toollint.lower import exported
+from toollint.syntax import Attr, Chain, Expr, Name, is_none, subscripted
+
+
+class Library(NamedTuple):
+    """A name that the project does not define: a library's or a builtin's, fully qualified."""
+
+    name: str
+
+
+class Variable(NamedTuple):
+    """A name of a scope that is no definition: its bindings tell what is known of its value."""
+
+    scope: Scope
+    name: str
+    bindings: tuple[Binding, ...]
+
+
+Target: TypeAlias = Library | ModuleFacts | ClassFacts | FunctionFacts | Variable
+
+
+class Lineage(NamedTuple):
+    """A class and its ancestors: the project's (itself first) and the libraries'.
+
+    ``known`` is False where a base cannot be followed, or the catalogue does not know it.
+    """
+
+    classes: tuple[ClassFacts, ...]
+    libraries: tuple[str, ...]
+    known: bool
+
+
+class Project:
+    """All files that belong together, loaded as questions reach them."""
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        roots: Sequence[str],
+        load: Callable[[str, str, bool], ModuleFacts | None],
+        words: Callable[[str], frozenset[bytes]],
+        catalog: Catalog,
+    ) -> None:
+        """Take the files and source roots (absolute), and the ways to read a file.
+
+        ``load(path, name, is_package)`` gives its facts, None where it cannot be parsed; ``words(path)`` gives its
+        identifiers.
+        """
+        self.paths = paths
+        self.catalog = catalog
+        self._roots = sorted(roots, key=len, reverse=True)
+        self._load = load
+        self._words = words
+        self._modules: dict[str, ModuleFacts | None] = {}
+        self._active: set[tuple[int, str]] = set()
+        self._lineages: dict[int, Lineage] = {}
+        self._kept: list[ClassFacts] = []
+
+    # --- files
+
+    def module_at(self, path: str) -> ModuleFacts | None:
+        """The facts of a file, None where it cannot be parsed."""
+        if path not in self._modules:
+            self._modules[path] = self._load(path, self._name(path), PurePath(path).stem == "__init__")
+        return self._modules[path]
+
+    def module(self, name: str) -> ModuleFacts | None:
+        """The file that is imported as ``name``."""
+        path = self._by_name.get(name)
+        return None if path is None else self.module_at(path)
+
+    def mentioning(self, *words: str) -> Iterator[ModuleFacts]:
+        """Every file of the project whose text contains all of the identifiers."""
+        wanted = [word.encode() for word in words]
+        for path in self.paths:
+            if all(word in self._words(path) for word in wanted):
+                module = self.module_at(path)
+                if module is not None:
+                    yield module
+
+    def _name(self, path: str) -> str:
+        for root in self._roots:
+            if path.startswith(root + "/"):
+                return _dotted(path[len(root) + 1 :])
+        return PurePath(path).stem
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, str]:
+        """Module names to files; a regular package counts from the folder above it too, where that is unambiguous."""
+        names: dict[str, str] = {}
+        nested: dict[str, set[str]] = {}
+        packages = {str(PurePath(path).parent) for path in self.paths if PurePath(path).stem == "__init__"}
+        for path in self.paths:
+            if path.endswith(".pyi") and path[:-1] in names.values():
+                continue
+            names.setdefault(self._name(path), path)
+            folder = PurePath(path).parent
+            if str(folder) in packages:
+                while str(folder) in packages:
+                    folder = folder.parent
+                nested.setdefault(_dotted(str(PurePath(path).relative_to(folder))), set()).add(path)
+        for name, found in nested.items():
+            if len(found) == 1:
+                names.setdefault(name, *found)
+        return names
+
+    @cached_property
+    def _packages(self) -> frozenset[str]:
+        """Every dotted prefix of a module's name: packages, namespace packages among them."""
+        return frozenset(
+            ".".join(parts[:count])
+            for parts in (name.split(".") for name in self._by_name)
+            for count in range(1, len(parts))
+        )
+
+    # --- names
+
+    def resolve(self, scope: Scope, expr: Expr | None) -> Target | None:
+        """What a name or dotted name stands for where it is used; None where that is not certain."""
+        if isinstance(expr, Name):
+            return self.named(scope, expr.id)
+        if isinstance(expr, Chain) and all(isinstance(link, Attr) for link in expr.links):
+            target = self.resolve(scope, expr.base)
+            for link in expr.links:
+                target = self.attribute(target, link.name) if isinstance(link, Attr) else None
+            return target
+        return None
+
+    def named(self, scope: Scope, name: str) -> Target | None:
+        """What a bare name stands for in a scope."""
+        found = scope.find(name)
+        if found is not None:
+            return self._bound(*found, name)
+        for base in self._stars(scope.module):
+            target = self._member(base, name)
+            if target is not None:
+                return target
+        return None if "*" in scope.module.scope.bindings else Library(f"builtins.{name}")
+
+    def lookup(self, dotted: str) -> Target | None:
+        """What an absolute dotted path stands for: a module or a member of one."""
+        parts = dotted.split(".")
+        for count in range(len(parts), 0, -1):
+            name = ".".join(parts[:count])
+            if name in self._by_name:
+                target: Target | None = self.module(name)
+                for part in parts[count:]:
+                    target = self.attribute(target, part)
+                return target
+        return Library(dotted)
+
+    def attribute(self, target: Target | None, name: str) -> Target | None:
+        """What ``target.name`` stands for."""
+        if isinstance(target, Library):
+            return Library(f"{target.name}.{name}")
+        if isinstance(target, ModuleFacts):
+            return self._member(target, name)
+        if isinstance(target, ClassFacts):
+            return self.class_member(target, name)
+        return None
+
+    def class_member(self, cls: ClassFacts, name: str) -> Target | None:
+        """What the class or its nearest ancestor binds ``name`` to in its body; a library's where only one can."""
+        lineage = self.lineage(cls)
+        for ancestor in lineage.classes:
+            found = ancestor.scope.bindings.get(name)
+            if found is not None:
+                return self._bound(ancestor.scope, found, name)
+        if lineage.known and len(lineage.libraries) == 1:
+            return Library(f"{lineage.libraries[0]}.{name}")
+        return None
+
+    def _member(self, module: ModuleFacts, name: str) -> Target | None:
+        found = module.scope.bindings.get(name)
+        if found is not None:
+            return self._bound(module.scope, found, name)
+        for base in self._stars(module):
+            if name in (exported(base) or ()) or not name.startswith("_"):
+                target = self._member(base, name)
+                if target is not None:
+                    return target
+        dotted = f"{module.name}.{name}"
+        if dotted in self._by_name:
+            return self.module(dotted)
+        if "__getattr__" in module.scope.bindings or "*" in module.scope.bindings:
+            return None
+        return Library(dotted) if module.is_package else None
+
+    def _stars(self, module: ModuleFacts) -> list[ModuleFacts]:
+        bases = module.scope.bindings.get("*", ())
+        found = [self.module(base.target) for base in bases if isinstance(base, Imported)]
+        return [base for base in found if base is not None and base is not module]
+
+    def _bound(self, scope: Scope, bindings: tuple[Binding, ...], name: str) -> Target | None:
+        """The one thing that all bindings of a name agree on; a cycle of aliases is nothing."""
+        key = (id(scope), name)
+        if key in self._active:
+            return None
+        self._active.add(key)
+        try:
+            telling = [binding for binding in bindings if not _is_placeholder(binding)] or list(bindings)
+            if all(isinstance(binding, FunctionFacts) for binding in telling):
+                return self._definition(telling[-1])
+            targets = [self._definition(binding) or self._alias(scope, binding) for binding in telling]
+            if all(target is not None and _same(target, targets[0]) for target in targets):
+                return targets[0]
+            if any(isinstance(binding, ClassFacts | FunctionFacts | Imported) for binding in telling):
+                return None
+            return Variable(scope, name, bindings)
+        finally:
+            self._active.discard(key)
+
+    def _definition(self, binding: Binding) -> Target | None:
+        if isinstance(binding, Imported):
+            return self.lookup(binding.target)
+        return binding if isinstance(binding, ClassFacts | FunctionFacts) else None
+
+    def _alias(self, scope: Scope, binding: Binding) -> Target | None:
+        """What ``name = other.name`` stands for, where the other is a definition or a library's."""
+        if not isinstance(binding, Assigned) or not isinstance(binding.stmt.value, Name | Chain):
+            return None
+        if isinstance(binding.stmt.value, Name) and binding.stmt.value.id in binding_names(binding):
+            return None
+        target = self.resolve(scope, binding.stmt.value)
+        return None if isinstance(target, Variable) else target
+
+    # --- classes
+
+    def lineage(self, cls: ClassFacts) -> Lineage:
+        """The class, its ancestors and whether all of them are known."""
+        found = self._lineages.get(id(cls))
+        if found is None:
+            self._lineages[id(cls)] = Lineage((cls,), (), known=False)  # a class among its own ancestors
+            self._kept.append(cls)  # its id stays its own
+            found = self._lineages[id(cls)] = self._make_lineage(cls)
+        return found
+
+    def _make_lineage(self, cls: ClassFacts) -> Lineage:
+        classes: list[ClassFacts] = [cls]
+        libraries: list[str] = []
+        known = all(arg.keyword in {None, "metaclass", "frozen", "total"} and not arg.stars for arg in cls.node.args)
+        for keyword in cls.node.args:
+            if keyword.keyword == "metaclass":
+                known = known and self.resolve_base(cls, keyword.value) in _METACLASSES
+        for arg in cls.bases:
+            base = self.resolve_base(cls, arg.value)
+            if isinstance(base, ClassFacts):
+                above = self.lineage(base)
+                classes += [c for c in above.classes if c not in classes]
+                libraries += [name for name in above.libraries if name not in libraries]
+                known = known and above.known
+            elif isinstance(base, Library):
+                libraries.append(base.name)
+                known = known and self.catalog.base(base.name) is not None
+            else:
+                known = False
+        return Lineage(tuple(classes), tuple(libraries), known)
+
+    def resolve_base(self, cls: ClassFacts, expr: Expr) -> Target | None:
+        """What a base class stands for; type arguments are dropped."""
+        return self.resolve(cls.outer, subscripted(expr)[0])
+
+
+_METACLASSES = (Library("abc.ABCMeta"), Library("enum.EnumMeta"), Library("builtins.type"))
+
+
+def binding_names(binding: Assigned) -> set[str]:
+    """The bare names that the statement of a binding assigns to."""
+    return {target.id for target in binding.stmt.targets if isinstance(target, Name)}
+
+
+def _is_placeholder(binding: Binding) -> bool:
+    """Whether it is ``name = None`` (or a bare annotation) beside a real definition, as guarded imports write it."""
+    if not isinstance(binding, Assigned):
+        return False
+    return binding.stmt.value is None or is_none(binding.stmt.value)
+
+
+def _same(one: Target | None, other: Target | None) -> bool:
+    return one is other or (isinstance(one, Library) and one == other)
+
+
+def _dotted(relative: str) -> str:
+    parts = PurePath(relative).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)

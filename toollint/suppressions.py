@@ -1,0 +1,193 @@
+"""Comments that silence findings: which there are, what each of them covers, how to take one back.
+
+Three forms, each from a ``#`` to the end of the comment or to the next form in it:
+
+* ``# noqa: TL101, E501 reason`` in the grammar that flake8 and ruff share; a bare ``# noqa`` silences everything;
+* ``# toollint: ignore[TL101, tool-owns-unreleased-resource] reason``, codes or names; bare it silences everything;
+* ``# toollint: skip-file`` on a line of its own.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from toollint.lexer import Statement, scan
+from toollint.model import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+_MENTION = re.compile(rb"(?i:noqa)|toollint:")
+_PIECE = re.compile(rb"#(?=[# \t]*(?:(?i:noqa)|toollint:))|(?<=[ \t])#(?=[ \t]*[A-Za-z])")
+_NOQA = re.compile(rb"#+[ \t]*(?i:noqa)(?![\w-])(?P<colon>[ \t]*:[ \t]*)?")
+_NOQA_CODES = re.compile(rb"[A-Za-z]+[0-9]+\b(?:[ \t,]+[A-Za-z]+[0-9]+\b)*")
+_TOOLLINT = re.compile(
+    rb"#+[ \t]*toollint:[ \t]*(?P<word>ignore|skip-file)(?:[ \t]*\[(?P<codes>[^\]]*)\])?(?=[ \t]|$)(?![ \t]*\[)"
+)
+_LISTED = re.compile(rb"[^ \t,]+")
+_CODE = re.compile(r"[A-Za-z]+[0-9]+")
+
+
+class Listed(NamedTuple):
+    """A code (upper case) or a rule's name in the list of a suppression."""
+
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """One comment, or one of several pieces of a comment, that silences findings.
+
+    ``kind`` is ``noqa`` or ``ignore``; ``codes`` is None where the comment is bare and silences everything; ``span``
+    is the piece with its reason; ``removal`` is what has to go if all of the piece goes.
+    """
+
+    kind: str
+    span: Span
+    codes: tuple[Listed, ...] | None
+    removal: Span
+
+    def listed(self, code: str, name: str) -> Listed | None:
+        """Return the entry that names this rule, by its code or (``ignore`` only) by its name."""
+        wanted = (code, name) if self.kind == "ignore" else (code,)
+        return next((entry for entry in self.codes or () if entry.text in wanted), None)
+
+    def is_ours(self, entry: Listed) -> bool:
+        """Whether the entry speaks to toollint: other tools read ``noqa`` lists too."""
+        return self.kind == "ignore" or entry.text.startswith("TL")
+
+    def edit_without(self, texts: AbstractSet[str]) -> list[tuple[Span, str]]:
+        """Return the edits that take these entries out of the list, or all of the comment if none would be left.
+
+        Entries of other tools stay whatever ``texts`` says. A bare ``# noqa`` is never touched, since other tools
+        may need it; a bare ``# toollint: ignore`` goes.
+        """
+        if self.codes is None:
+            return [(self.removal, "")] if self.kind == "ignore" else []
+        kept = [entry for entry in self.codes if entry.text not in texts or not self.is_ours(entry)]
+        if not kept:
+            return [(self.removal, "")]
+        edits = []
+        for index, entry in enumerate(self.codes):
+            if entry in kept:
+                continue
+            if entry.span.start > kept[0].span.start:
+                edits.append((Span(self.codes[index - 1].span.end, entry.span.end), ""))
+            else:
+                edits.append((Span(entry.span.start, self.codes[index + 1].span.start), ""))
+        return edits
+
+
+@dataclass(frozen=True, eq=False)
+class Suppressions:
+    """All suppressions of a file, in source order, and the statements that they cover."""
+
+    items: tuple[Suppression, ...]
+    skip_file: bool
+    statements: Sequence[Statement]
+    line_starts: Sequence[int]
+    by_row: Mapping[int, Sequence[Suppression]]
+    lone_rows: AbstractSet[int]
+
+    @classmethod
+    def of(cls, utf8: bytes, line_starts: Sequence[int]) -> Suppressions:
+        """Find the suppressions of a text; costs one search where it has none."""
+        if not _MENTION.search(utf8):
+            return cls((), skip_file=False, statements=(), line_starts=(0,), by_row={}, lone_rows=frozenset())
+        statements, comments = scan(utf8)
+        by_row: dict[int, list[Suppression]] = {}
+        lone_rows = set()
+        skip_file = False
+        for comment in comments:
+            row = bisect.bisect_right(line_starts, comment.start)
+            line = Span(line_starts[row - 1], line_starts[row] if row < len(line_starts) else len(utf8))
+            alone = not utf8[line.start : comment.start].strip(b" \t\f")
+            if alone:
+                lone_rows.add(row)
+                skip_file = skip_file or _says_skip_file(utf8[comment.start : comment.end])
+            if found := list(_pieces(utf8, comment, line if alone else None)):
+                by_row[row] = found
+        items = tuple(item for row in by_row.values() for item in row)
+        return cls(items, skip_file, statements, line_starts, by_row, lone_rows)
+
+    def match(self, offset: int, code: str, name: str) -> Suppression | None:
+        """Return the suppression that silences this rule at a byte offset; one that lists the rule before a bare one.
+
+        It stands on a line of the logical statement around the offset (of a compound statement only its header; with
+        a definition go its decorators) or in the comment lines directly above.
+        """
+        covering = [item for row in self._rows(offset) for item in self.by_row.get(row, ())] if self.items else []
+        bare = next((item for item in covering if item.codes is None), None)
+        return next((item for item in covering if item.listed(code, name)), bare)
+
+    def _rows(self, offset: int) -> Iterator[int]:
+        """Yield the rows whose suppressions cover an offset."""
+        row = bisect.bisect_right(self.line_starts, offset)
+        index = bisect.bisect_right(self.statements, offset, key=lambda statement: statement.start) - 1
+        if index < 0 or row > self._row(self.statements[index].end):
+            yield row
+            return
+        first = last = index
+        while first and self.statements[first].is_definition_part and self.statements[first - 1].is_decorator:
+            first -= 1
+        while self.statements[last].is_decorator and last + 1 < len(self.statements):
+            last += 1
+        top = self._row(self.statements[first].start)
+        yield from range(top, self._row(self.statements[last].end) + 1)
+        while (top := top - 1) in self.lone_rows:
+            yield top
+
+    def _row(self, offset: int) -> int:
+        return bisect.bisect_right(self.line_starts, offset)
+
+
+def _says_skip_file(comment: bytes) -> bool:
+    found = _TOOLLINT.match(comment)
+    return found is not None and found["word"] == b"skip-file"
+
+
+def _pieces(utf8: bytes, comment: Span, line: Span | None) -> Iterator[Suppression]:
+    """Yield the suppressions in a comment; ``line`` is its whole line if nothing else stands there."""
+    later = [match.start() for match in _PIECE.finditer(utf8, comment.start + 1, comment.end)]
+    starts = [comment.start, *(start for start in later if utf8[start - 1 : start] != b"#")]
+    for start, end in zip(starts, [*starts[1:], comment.end], strict=True):
+        span = Span(start, start + len(utf8[start:end].rstrip(b" \t\f")))
+        if end < comment.end:
+            removal = Span(start, end)
+        elif line and start == comment.start:
+            removal = line
+        else:
+            removal = Span(len(utf8[:start].rstrip(b" \t\f")), end)
+        if found := _noqa(utf8, span, removal) or _ignore(utf8, span, removal):
+            yield found
+
+
+def _noqa(utf8: bytes, span: Span, removal: Span) -> Suppression | None:
+    head = _NOQA.match(utf8, *span)
+    if not head:
+        return None
+    if not head["colon"]:
+        return Suppression("noqa", span, None, removal)
+    codes = _NOQA_CODES.match(utf8, head.end(), span.end)
+    return Suppression("noqa", span, _entries(utf8, Span(*codes.span())), removal) if codes else None
+
+
+def _ignore(utf8: bytes, span: Span, removal: Span) -> Suppression | None:
+    head = _TOOLLINT.match(utf8, *span)
+    if not head or head["word"] != b"ignore":
+        return None
+    codes = None if head["codes"] is None else _entries(utf8, Span(*head.span("codes")))
+    return Suppression("ignore", span, codes, removal)
+
+
+def _entries(utf8: bytes, span: Span) -> tuple[Listed, ...]:
+    entries = []
+    for found in _LISTED.finditer(utf8, *span):
+        text = found.group().decode()
+        entries.append(Listed(text.upper() if _CODE.fullmatch(text) else text, Span(*found.span())))
+    return tuple(entries)
