@@ -231,7 +231,7 @@ def test_full_shows_the_code(project, capsys):
     assert text.startswith("warning[TL101]: ")
     assert "\n11 |         self._conn = sqlite3.connect(path)\n" in text
     assert "= fix (safe, --fix): " in text
-    assert text.endswith("\n\nFound 1 problem (1 fixable with --fix).\n")
+    assert text.endswith("\n\nFound 1 problem (1 fixable with --fix).\n`toollint rule TL101` says more.\n")
 
 
 def test_json(project, capsys):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toollint.fix import CannotFix, edits_by_path, realise, same_outside, select
-from toollint.fix.outline import outline_by_ast, outline_by_libcst
+from toollint.fixes import CannotFix, edits_by_path, realise, same_outside, select
+from toollint.fixes.outline import outline_by_ast, outline_by_libcst
 from toollint.model import (
     AddImport,
     AddMethods,
@@ -690,7 +690,7 @@ def test_both_parsers_outline_alike() -> None:
 
 def test_libcst_is_not_imported_for_what_the_interpreter_can_parse() -> None:
     code = (
-        "import sys; from toollint.fix import realise; from toollint.model import *\n"
+        "import sys; from toollint.fixes import realise; from toollint.model import *\n"
         "from toollint.source import decode\n"
         "text = b'import os\\nclass A: pass\\n'\n"
         "steps = AddMethods(Place('a', Span(10, 23)), ('x = 1',), ('x',)), AddImport('a', 'weakref')\n"

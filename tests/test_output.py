@@ -508,6 +508,14 @@ def test_what_was_fixed_is_counted():
     assert summary.fixes(FIXED, PLAIN) == "a.py:\n  2 x TL101\nb.py:\n  1 x TL301\n"
 
 
+def test_findings_point_to_their_pages():
+    place = region("/w/a.py", "x\n", "x")
+    found = [finding(place, code=code, url=url) for code, url in [("TL301", "u"), ("TL999", ""), ("TL101", "u")]]
+    assert summary.pointer(Report(tuple(found))) == "`toollint rule TL101` says more (also TL301).\n"
+    assert summary.pointer(Report((found[0], found[0]))) == "`toollint rule TL301` says more.\n"
+    assert summary.pointer(Report((found[1],))) == ""
+
+
 def test_statistics_count_by_code():
     place = region("/w/a.py", "x\n", "x")
     many = offering(*[Safety.SAFE] * 3, *[None] * 8).diagnostics

@@ -299,11 +299,12 @@ def _listing(options: _Options, config: Config, report: Report, look: Look) -> s
 
     if config.output_format == "json":
         return json.dump(summary.counts(report)) if options.statistics else json.render(report)
+    closing = "" if options.quiet else summary.closing(report, unsafe=config.unsafe_fixes, fixing=options.fix)
     if options.statistics:
-        text = summary.statistics(report, look)
-    else:
-        text = (concise if config.output_format == "concise" else full).render(report, look)
-    return text if options.quiet else text + summary.closing(report, unsafe=config.unsafe_fixes, fixing=options.fix)
+        return summary.statistics(report, look) + closing
+    if config.output_format == "concise":
+        return concise.render(report, look) + closing
+    return full.render(report, look) + closing + ("" if options.quiet else summary.pointer(report))
 
 
 def _diffs(report: Report, look: Look) -> str:

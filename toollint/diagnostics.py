@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from toollint import fix
+from toollint import fixes
 from toollint.facts import ModuleFacts
 from toollint.model import (
     Diagnostic,
@@ -66,8 +66,8 @@ def _region(sources: Mapping[str, Source], place: Place) -> Region:
 
 def _fix(sources: Mapping[str, Source], repair: Repair) -> Fix:
     try:
-        return fix.realise(repair, sources)
-    except fix.CannotFix as reason:
+        return fixes.realise(repair, sources)
+    except fixes.CannotFix as reason:
         return Fix(repair.title, Safety.DISPLAY, why=str(reason), recipe=repair.recipe)
 
 

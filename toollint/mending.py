@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toollint import engine, files, fix
+from toollint import engine, files, fixes
 from toollint.diagnostics import not_applied
 from toollint.model import Diagnostic, Fix, Report, Safety
 from toollint.workspace import Workspace
@@ -57,10 +57,10 @@ def _choose(work: _Work, diagnostics: Iterable[Diagnostic]) -> list[tuple[Diagno
     allowed = {Safety.SAFE, Safety.UNSAFE} if work.first.config.unsafe_fixes else {Safety.SAFE}
     pairs = []
     for found in diagnostics:
-        fixes = [one for one in found.fixes if one.safety in allowed and one.edits]
-        if fixes and (found.path, found.fingerprint) not in work.rejected:
-            pairs.append((found, min(fixes, key=lambda one: one.safety is not Safety.SAFE)))
-    return fix.select(pairs)
+        offered = [one for one in found.fixes if one.safety in allowed and one.edits]
+        if offered and (found.path, found.fingerprint) not in work.rejected:
+            pairs.append((found, min(offered, key=lambda one: one.safety is not Safety.SAFE)))
+    return fixes.select(pairs)
 
 
 def _mend_file(work: _Work, path: str, chosen: Sequence[tuple[Diagnostic, Fix]]) -> None:
@@ -78,7 +78,7 @@ def _mend_file(work: _Work, path: str, chosen: Sequence[tuple[Diagnostic, Fix]])
 def _try(work: _Work, path: str, chosen: Sequence[tuple[Diagnostic, Fix]]) -> str | None:
     """Apply fixes in memory and keep them where every check passes; None, else why not."""
     buffers = {Path(name): data for name, data in work.workspace.buffers.items()}
-    by_path = fix.edits_by_path([one for _, one in chosen])
+    by_path = fixes.edits_by_path([one for _, one in chosen])
     try:
         for name, edits in by_path.items():
             buffers[Path(name)] = work.workspace[name].splice(edits)
@@ -86,7 +86,7 @@ def _try(work: _Work, path: str, chosen: Sequence[tuple[Diagnostic, Fix]]) -> st
         return str(error)
     after = Workspace(work.first.config, buffers)
     for name, edits in by_path.items():
-        if not fix.same_outside(work.workspace[name], after[name], edits):
+        if not fixes.same_outside(work.workspace[name], after[name], edits):
             return "the text outside the fix would change, or no longer parse"
     why = _findings_differ(work, after, path, chosen)
     if why is None:

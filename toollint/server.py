@@ -28,7 +28,7 @@ from pygls.capabilities import get_capability
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
-from toollint import config, engine, fix, rules, source
+from toollint import config, engine, fixes, rules, source
 from toollint.model import Diagnostic, Edit, Fix, Position, Region, Report, Safety, Severity, Span
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _fix_all(answer: Answer) -> Iterator[types.CodeAction]:
         for found in answer.findings
         if (repair := _preferred(found)) and all(edit.region.path == found.path for edit in repair.edits)
     ]
-    edits = [edit for _, repair in fix.select(here) for edit in repair.edits]
+    edits = [edit for _, repair in fixes.select(here) for edit in repair.edits]
     if edits:
         yield types.CodeAction(
             title="Fix all safely fixable toollint problems",

@@ -31,6 +31,13 @@ class Refused(Exception):  # noqa: N818 - a verdict on a file, not a fault of ou
         return cls(message, row, len(utf8[line_starts[row - 1] : offset].decode()) + 1)
 
 
+def refuse_null(utf8: bytes, line_starts: Sequence[int]) -> None:
+    """Raise `Refused` at a null byte: CPython refuses it everywhere, but not always says where; libcst takes some."""
+    null = utf8.find(b"\0")
+    if null >= 0:
+        raise Refused.at("source code cannot contain null bytes", utf8, line_starts, null)
+
+
 class Tree(Protocol):
     """A parsed file, of which items are translated on demand."""
 

@@ -11,7 +11,7 @@ import warnings
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from toollint.frontends import Refused, unquote
+from toollint.frontends import Refused, refuse_null, unquote
 from toollint.syntax import (
     MAX_DEPTH,
     Arg,
@@ -106,9 +106,7 @@ def parse(text: str, utf8: bytes, line_starts: Sequence[int]) -> Module:
     Raises:
         Refused: the running interpreter does not take it; message and place are the interpreter's.
     """
-    null = utf8.find(b"\0")
-    if null >= 0:  # otherwise a ValueError or a SyntaxError without a place, as the version has it
-        raise Refused.at("source code cannot contain null bytes", utf8, line_starts, null)
+    refuse_null(utf8, line_starts)
     try:
         tree = _parse(text, "exec")
     except SyntaxError as error:
@@ -183,13 +181,14 @@ class _Translator:
         if depth > MAX_DEPTH:
             return Other((), self.start(_outermost(node, 0)), self.end(_outermost(node, -1)))
         lines = self._lines
-        return _EXPRESSIONS[type(node)](
+        translated: Expr = _EXPRESSIONS[type(node)](
             self,
             node,
             lines[node.lineno] + node.col_offset,
             lines[node.end_lineno] + node.end_col_offset,
             depth + 1,
         )
+        return translated
 
     def exprs(self, nodes: Sequence[ast.expr], depth: int) -> tuple[Expr, ...]:
         return tuple([self.expr(node, depth) for node in nodes])
@@ -201,7 +200,8 @@ class _Translator:
         start, end = self.start(node), self.end(node)
         if depth > MAX_DEPTH:
             return OtherStmt((), start, end)
-        return _STATEMENTS[type(node)](self, node, start, end, depth + 1)
+        translated: Stmt = _STATEMENTS[type(node)](self, node, start, end, depth + 1)
+        return translated
 
     def block(self, nodes: Sequence[ast.stmt], depth: int) -> Block:
         return tuple([self.stmt(node, depth) for node in nodes])
@@ -273,7 +273,8 @@ class _Pinned(_Translator):
         start, end = self._span
         if depth > MAX_DEPTH:
             return Other((), start, end)
-        return _EXPRESSIONS[type(node)](self, node, start, end, depth + 1)
+        translated: Expr = _EXPRESSIONS[type(node)](self, node, start, end, depth + 1)
+        return translated
 
 
 def _outermost(node: Any, side: int) -> Any:

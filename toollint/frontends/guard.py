@@ -82,27 +82,30 @@ class _Scan:
 
     def step(self, token: re.Match[str]) -> None:
         """Account for one token."""
-        kind = token.lastgroup
         frame = self.frames[-1]
-        if frame.pattern is not _CODE:
-            self._step_in_template(kind, frame)
-        elif kind in {"step", "piece"}:
+        if frame.pattern is _CODE:
+            self._step_in_code(token, frame)
+        else:
+            self._step_in_template(token.lastgroup, frame)
+
+    def _step_in_code(self, token: re.Match[str], frame: _Frame) -> None:
+        kind = token.lastgroup
+        if kind in {"step", "piece"}:
             self.spent += _STEP
+        elif kind == "lambda":
+            self.spent += 2 * _STEP
+            frame.lambdas += 1
         elif kind == "comma":
-            if not frame.lambdas:
-                self.spent = frame.base
+            self.spent = self.spent if frame.lambdas else frame.base
+        elif kind == "colon":
+            self._colon(frame)
         elif kind == "open":
             self._open(_CODE)
         elif kind == "close":
             self._close()
-        elif kind == "lambda":
-            self.spent += 2 * _STEP
-            frame.lambdas += 1
-        elif kind == "colon":
-            self._colon(frame)
-        elif kind is not None and token["quote"]:
+        elif kind == "template":
             self._open(_TEXT[token["quote"]], token["quote"])
-        elif kind is not None and token["indent"] is not None and len(self.frames) == 1:
+        elif kind == "line" and token["indent"] is not None and len(self.frames) == 1:
             self._start_line(len(token["indent"].rpartition("\f")[2]), is_elif=token["elif"] is not None)
 
     def _step_in_template(self, kind: str | None, frame: _Frame) -> None:

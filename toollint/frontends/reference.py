@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import libcst as cst
 from libcst._nodes.internal import CodegenState
 
-from toollint.frontends import Refused, unquote
+from toollint.frontends import Refused, refuse_null, unquote
 from toollint.frontends.guard import too_deep
 from toollint.syntax import (
     MAX_DEPTH,
@@ -128,6 +128,7 @@ def parse(text: str, utf8: bytes, line_starts: Sequence[int]) -> Module:
         Refused: libcst does not take it, would overflow its stack, or it is Python 2. libcst's own places are coarse;
             for the message that CPython gives ask `toollint.frontends.fast.parse`.
     """
+    refuse_null(utf8, line_starts)
     deep = too_deep(text)
     if deep is not None:
         raise Refused.at("too deeply nested", utf8, line_starts, len(text[:deep].encode()))
@@ -277,12 +278,13 @@ class _Translator:
     def expr(self, node: Any, depth: int) -> Expr:
         if depth > MAX_DEPTH:
             return Other((), self.span(_outermost(node, 0))[0], self.span(_outermost(node, -1))[1])
-        return _EXPRESSIONS[type(node)](self, node, *self.span(node), depth + 1)
+        translated: Expr = _EXPRESSIONS[type(node)](self, node, *self.span(node), depth + 1)
+        return translated
 
     def exprs(self, nodes: Iterable[Any], depth: int) -> tuple[Expr, ...]:
         return tuple([self.expr(node, depth) for node in nodes])
 
-    def maybe(self, node: cst.BaseExpression | None, depth: int) -> Expr | None:
+    def maybe(self, node: cst.CSTNode | None, depth: int) -> Expr | None:
         return None if node is None else self.expr(node, depth)
 
     def elements(self, elements: Sequence[cst.BaseElement], depth: int) -> tuple[Expr, ...]:
@@ -292,7 +294,8 @@ class _Translator:
         start, end = self.span(node)
         if depth > MAX_DEPTH:
             return OtherStmt((), start, end)
-        return _STATEMENTS[type(node)](self, node, start, end, depth + 1)
+        translated: Stmt = _STATEMENTS[type(node)](self, node, start, end, depth + 1)
+        return translated
 
     def block(self, owner: Any, depth: int) -> Block:
         """The statements of a suite, an ``else`` or a ``finally``; of None: nothing."""
@@ -612,8 +615,9 @@ def _await(t: _Translator, node: cst.Await, start: int, end: int, depth: int) ->
 
 
 def _yield(t: _Translator, node: cst.Yield, start: int, end: int, depth: int) -> Expr:
-    delegate = node.value.item if isinstance(node.value, cst.From) else None
-    return Yield(t.maybe(delegate or node.value, depth), delegate is not None, start, end)
+    if isinstance(node.value, cst.From):
+        return Yield(t.expr(node.value.item, depth), True, start, end)
+    return Yield(t.maybe(node.value, depth), False, start, end)
 
 
 def _walrus(t: _Translator, node: cst.NamedExpr, start: int, end: int, depth: int) -> Expr:
@@ -690,8 +694,9 @@ def _raise(t: _Translator, node: cst.Raise, start: int, end: int, depth: int) ->
 
 def _delete(t: _Translator, node: cst.Del, start: int, end: int, depth: int) -> Stmt:
     target = node.target
-    bare = isinstance(target, cst.Tuple) and not target.lpar
-    return Delete(t.elements(target.elements, depth) if bare else (t.expr(target, depth),), start, end)  # type: ignore[union-attr]
+    if isinstance(target, cst.Tuple) and not target.lpar:
+        return Delete(t.elements(target.elements, depth), start, end)
+    return Delete((t.expr(target, depth),), start, end)
 
 
 def _word(_t: _Translator, node: cst.CSTNode, start: int, end: int, _depth: int) -> Stmt:
@@ -796,7 +801,7 @@ def _captures(pattern: cst.MatchPattern) -> tuple[str, ...]:
 
 
 def _pattern_of(element: Any) -> cst.CSTNode:
-    return element if isinstance(element, cst.MatchStar) else element.value  # type: ignore[no-any-return]
+    return element if isinstance(element, cst.MatchStar) else element.value
 
 
 def _def(t: _Translator, node: cst.FunctionDef, start: int, end: int, depth: int) -> Stmt:

@@ -22,6 +22,15 @@ def closing(report: Report, *, unsafe: bool, fixing: bool) -> str:
     return f"No problems found in {_count(report.files, 'file')}.\n"
 
 
+def pointer(report: Report) -> str:
+    """Where to read more about the findings; empty where none has a page."""
+    codes = sorted({found.code for found in report.diagnostics if found.url})
+    if not codes:
+        return ""
+    others = f" (also {', '.join(codes[1:])})" if codes[1:] else ""
+    return f"`toollint rule {codes[0]}` says more{others}.\n"
+
+
 def would_fix(report: Report) -> str:
     """The closing sentence of a run that only shows what it would change."""
     if not report.changes:

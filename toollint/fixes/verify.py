@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from toollint.fix.outline import CannotFix, outline_by_ast, outline_by_libcst
+from toollint.fixes.outline import CannotFix, outline_by_ast, outline_by_libcst
 from toollint.model import Span
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ Nothing here writes a file back from a tree: an edit is a span and its new text,
 
 from __future__ import annotations
 
-from toollint.fix.choose import edits_by_path, select
-from toollint.fix.outline import CannotFix
-from toollint.fix.steps import realise
-from toollint.fix.verify import same_outside
+from toollint.fixes.choose import edits_by_path, select
+from toollint.fixes.outline import CannotFix
+from toollint.fixes.steps import realise
+from toollint.fixes.verify import same_outside
 
 __all__ = ["CannotFix", "edits_by_path", "realise", "same_outside", "select"]

@@ -6,7 +6,7 @@ import ast
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from toollint.fix.outline import NEWLINE, CannotFix, Piece, after_line, line_gap, outline
+from toollint.fixes.outline import NEWLINE, CannotFix, Piece, after_line, line_gap, outline
 from toollint.model import AddImport, Span
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from toollint.fix.outline import NEWLINE, CannotFix, after_line, line_gap, parses
+from toollint.fixes.outline import NEWLINE, CannotFix, after_line, line_gap, parses
 from toollint.model import AddMethods, Span
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from toollint.fix.choose import in_order
-from toollint.fix.imports import add_import
-from toollint.fix.methods import add_methods
-from toollint.fix.outline import CannotFix
+from toollint.fixes.choose import in_order
+from toollint.fixes.imports import add_import
+from toollint.fixes.methods import add_methods
+from toollint.fixes.outline import CannotFix
 from toollint.model import AddImport, AddMethods, Edit, Fix, Repair, Replace, Span, Step
 
 if TYPE_CHECKING:
