@@ -95,7 +95,7 @@ def test_help_and_version_import_nothing_dear(arguments):
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60, check=True
     )
     assert ran.stdout
-    assert ran.stderr.strip() == "['toollint', 'toollint.cli']"
+    assert ran.stderr.strip() == "['toollint', 'toollint.cli', 'toollint.model']"
 
 
 @pytest.mark.parametrize(

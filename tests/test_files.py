@@ -173,6 +173,16 @@ def test_ignore_files_of_parents_count_down_from_the_repository(tmp_path):
     assert found(repository / "sub")[:3] == ["outside.py", "plain.py", "top.py"]
 
 
+def test_a_folder_is_walked_if_named_though_ignored(tmp_path):
+    git(tmp_path, "init", "-q")
+    write(tmp_path, ".gitignore", text="a.py\n/ignored/\n")
+    write(tmp_path, "ignored/sub/a.py", "ignored/sub/b.py", "seen/a.py", "seen/b.py")
+    write(tmp_path, "ignored/sub/.gitignore", text="b.py\n")
+    assert found(tmp_path) == ["seen/b.py"]
+    assert found(tmp_path, "ignored", "seen") == ["ignored/sub/a.py", "seen/b.py"]
+    assert found(tmp_path, "ignored/sub") == ["ignored/sub/a.py"]
+
+
 def test_a_repository_within_is_on_its_own(tmp_path):
     git(tmp_path, "init", "-q")
     write(tmp_path, ".gitignore", text="a.py\n")

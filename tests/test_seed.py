@@ -41,8 +41,8 @@ def test_reports_the_memo_of_langchain_core(wheels: dict[str, Path]) -> None:
     assert rows & {408, 409}
 
 
-@pytest.mark.parametrize(("release", "calls"), [("langgraph-0.3.15", 1), ("langgraph-0.3.16", 0)])
-def test_reports_the_call_in_langgraph_until_its_repair(wheels: dict[str, Path], release: str, calls: int) -> None:
+@pytest.mark.parametrize(("release", "calls"), [("langgraph-0.3.15", 2), ("langgraph-0.3.16", 0)])
+def test_reports_the_calls_in_langgraph_until_its_repair(wheels: dict[str, Path], release: str, calls: int) -> None:
     folder = wheels[release]
     utils = folder / "langgraph" / "pregel" / "utils.py"
     found = [finding for finding in memo_findings(folder) if Path(finding["filename"]) == utils]

@@ -393,8 +393,13 @@ def test_what_a_suppression_covers(text, silences):
 
 def test_a_suppression_that_lists_the_rule_comes_before_a_bare_one():
     text = source("# noqa\nx = 1  # noqa: TL101\n")
-    assert text.suppressions.match(span_of(text, "x").start, "TL101", "n") == text.suppressions.items[1]
-    assert text.suppressions.match(span_of(text, "x").start, "TL201", "n") == text.suppressions.items[0]
+    assert text.suppressions.match(span_of(text, "x").start, "TL101", "n") == text.suppressions.by_row[2][0]
+    assert text.suppressions.match(span_of(text, "x").start, "TL201", "n") == text.suppressions.by_row[1][0]
+
+
+@pytest.mark.parametrize("text", ["x = 1", "x = 1  # noqa", "x = 1  # noqa: E501", "x = 'TL1 # noqa: TL101'"])
+def test_what_does_not_speak_to_toollint_cannot_be_unused(text):
+    assert source(text).suppressions.items == ()
 
 
 @pytest.mark.parametrize(
@@ -449,4 +454,4 @@ def test_spans_of_a_suppression():
 )
 def test_what_is_unused_can_be_taken_out(before, unused, after):
     text = source(before)
-    assert text.splice(text.suppressions.items[0].edit_without(unused)) == after.encode()
+    assert text.splice(next(iter(text.suppressions.by_row.values()))[0].edit_without(unused)) == after.encode()

@@ -170,14 +170,21 @@ def _is_excluded(path: Path, config: Config) -> bool:
 
 
 def _ignores_above(start: Path) -> tuple[_Layer, ...]:
-    """Return the ignore files of the repository around a folder, except its own; none outside a repository."""
+    """Return the ignore files of the repository around a folder, except its own; none outside a repository.
+
+    None either where they ignore the folder itself: who names it all the same wants to see what is in it.
+    """
     real = Path(os.path.realpath(start))
     around = [real, *real.parents]
     top = next((index for index, folder in enumerate(around) if os.path.lexists(folder / ".git")), 0)
     layers: tuple[_Layer, ...] = ()
-    for folder in reversed(around[1 : top + 1]):
-        names = {name for name in (".git", ".gitignore") if os.path.lexists(folder / name)}
-        layers = _ignores_with(layers, folder, _parts(folder), names)
+    for folder in reversed(around[: top + 1]):
+        parts = _parts(folder)
+        if _answer(layers, parts, is_folder=True):
+            return ()
+        if folder != real:
+            names = {name for name in (".git", ".gitignore") if os.path.lexists(folder / name)}
+            layers = _ignores_with(layers, folder, parts, names)
     return layers
 
 

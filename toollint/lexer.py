@@ -1,4 +1,4 @@
-"""Just enough of Python's grammar to tell comments from strings and to find logical lines.
+"""Just enough of Python's grammar to find lines, and to tell comments and logical lines from what is in strings.
 
 It takes the syntax of every version at once (f-strings nest as in 3.12) and whatever else it is given: a broken file
 gets some answer, never an error. Nothing here recurses, and the work is linear in the length of the text.
@@ -16,6 +16,7 @@ _CODE = re.compile(
     rb"(?P<newline>\r\n?|\n)|(?P<comment>\#[^\r\n]*)|\\(?:\r\n?|\n)|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<colon>:)"
     rb"|(?:\b(?P<prefix>[bBfFrRtTuU]{1,2}))?(?P<quote>\"\"\"|'''|\"|')"
 )
+_NEWLINE = re.compile(rb"\r\n?|\n")
 _VISIBLE = re.compile(rb"[^ \t\f]")
 _DEFINITION = re.compile(rb"(?:async[ \t\f]+)?(?:def|class)\b")
 
@@ -49,6 +50,11 @@ class _Field(NamedTuple):
     string: _String
     depth: int
     rest: re.Pattern[bytes]
+
+
+def line_starts(utf8: bytes) -> tuple[int, ...]:
+    r"""Return the byte offset of every line; lines end at ``\n``, ``\r\n`` and ``\r`` only."""
+    return (0, *(match.end() for match in _NEWLINE.finditer(utf8)))
 
 
 def scan(utf8: bytes) -> tuple[list[Statement], list[Span]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from toollint import lexer
 from toollint.model import Edit, Position, Region, Span
 from toollint.suppressions import Suppressions
 
@@ -59,7 +60,7 @@ class Source:
     @cached_property
     def line_starts(self) -> tuple[int, ...]:
         r"""Byte offsets in ``utf8`` of every line; lines end at ``\n``, ``\r\n`` and ``\r`` only."""
-        return (0, *(match.end() for match in _NEWLINE.finditer(self.utf8)))
+        return lexer.line_starts(self.utf8)
 
     @cached_property
     def newline(self) -> str:
@@ -76,7 +77,7 @@ class Source:
     @cached_property
     def suppressions(self) -> Suppressions:
         """The comments that silence findings."""
-        return Suppressions.of(self.utf8, self.line_starts)
+        return Suppressions(self.utf8)
 
     def position(self, offset: int) -> Position:
         """Return the row and column of a byte offset."""

@@ -12,16 +12,20 @@ from __future__ import annotations
 import bisect
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from toollint.lexer import Statement, scan
+from toollint.lexer import line_starts, scan
 from toollint.model import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from toollint.lexer import Statement
+
 _MENTION = re.compile(rb"(?i:noqa)|toollint:")
+_TL = re.compile(rb"(?i:TL)[0-9]")
 _PIECE = re.compile(rb"#(?=[# \t]*(?:(?i:noqa)|toollint:))|(?<=[ \t])#(?=[ \t]*[A-Za-z])")
 _NOQA = re.compile(rb"#+[ \t]*(?i:noqa)(?![\w-])(?P<colon>[ \t]*:[ \t]*)?")
 _NOQA_CODES = re.compile(rb"[A-Za-z]+[0-9]+\b(?:[ \t,]+[A-Za-z]+[0-9]+\b)*")
@@ -83,37 +87,39 @@ class Suppression:
         return edits
 
 
-@dataclass(frozen=True, eq=False)
-class Suppressions:
-    """All suppressions of a file, in source order, and the statements that they cover."""
+class _Found(NamedTuple):
+    """What there is to know of the comments of a text; rows count from 1."""
 
-    items: tuple[Suppression, ...]
-    skip_file: bool
-    statements: Sequence[Statement]
     line_starts: Sequence[int]
+    statements: Sequence[Statement]
     by_row: Mapping[int, Sequence[Suppression]]
     lone_rows: AbstractSet[int]
+    skip_file: bool
 
-    @classmethod
-    def of(cls, utf8: bytes, line_starts: Sequence[int]) -> Suppressions:
-        """Find the suppressions of a text; costs one search where it has none."""
-        if not _MENTION.search(utf8):
-            return cls((), skip_file=False, statements=(), line_starts=(0,), by_row={}, lone_rows=frozenset())
-        statements, comments = scan(utf8)
-        by_row: dict[int, list[Suppression]] = {}
-        lone_rows = set()
-        skip_file = False
-        for comment in comments:
-            row = bisect.bisect_right(line_starts, comment.start)
-            line = Span(line_starts[row - 1], line_starts[row] if row < len(line_starts) else len(utf8))
-            alone = not utf8[line.start : comment.start].strip(b" \t\f")
-            if alone:
-                lone_rows.add(row)
-                skip_file = skip_file or _says_skip_file(utf8[comment.start : comment.end])
-            if found := list(_pieces(utf8, comment, line if alone else None)):
-                by_row[row] = found
-        items = tuple(item for row in by_row.values() for item in row)
-        return cls(items, skip_file, statements, line_starts, by_row, lone_rows)
+
+@dataclass(frozen=True, eq=False)
+class Suppressions:
+    """All suppressions of a text. Nothing is looked for before it is asked for: most files are never asked."""
+
+    utf8: bytes
+
+    @cached_property
+    def items(self) -> tuple[Suppression, ...]:
+        """The suppressions that speak to toollint and to nobody else, in source order: these can be unused."""
+        if not self._addressed:
+            return ()
+        found = (item for row in self.by_row.values() for item in row)
+        return tuple(item for item in found if item.kind == "ignore" or any(map(item.is_ours, item.codes or ())))
+
+    @property
+    def skip_file(self) -> bool:
+        """Whether the whole file is to be left alone."""
+        return self._addressed and self._found.skip_file
+
+    @property
+    def by_row(self) -> Mapping[int, Sequence[Suppression]]:
+        """The suppressions on each row (from 1) that has any, those of other tools included, in source order."""
+        return self._found.by_row
 
     def match(self, offset: int, code: str, name: str) -> Suppression | None:
         """Return the suppression that silences this rule at a byte offset; one that lists the rule before a bare one.
@@ -121,29 +127,56 @@ class Suppressions:
         It stands on a line of the logical statement around the offset (of a compound statement only its header; with
         a definition go its decorators) or in the comment lines directly above.
         """
-        covering = [item for row in self._rows(offset) for item in self.by_row.get(row, ())] if self.items else []
+        covering = [item for row in self._rows(offset) for item in self.by_row.get(row, ())] if self.by_row else []
         bare = next((item for item in covering if item.codes is None), None)
         return next((item for item in covering if item.listed(code, name)), bare)
 
     def _rows(self, offset: int) -> Iterator[int]:
         """Yield the rows whose suppressions cover an offset."""
-        row = bisect.bisect_right(self.line_starts, offset)
-        index = bisect.bisect_right(self.statements, offset, key=lambda statement: statement.start) - 1
-        if index < 0 or row > self._row(self.statements[index].end):
+        starts, statements, _, lone_rows, _ = self._found
+        row = _row(starts, offset)
+        first = last = bisect.bisect_right(statements, offset, key=lambda statement: statement.start) - 1
+        if first < 0 or row > _row(starts, statements[first].end):
             yield row
             return
-        first = last = index
-        while first and self.statements[first].is_definition_part and self.statements[first - 1].is_decorator:
+        while first and statements[first].is_definition_part and statements[first - 1].is_decorator:
             first -= 1
-        while self.statements[last].is_decorator and last + 1 < len(self.statements):
+        while statements[last].is_decorator and last + 1 < len(statements):
             last += 1
-        top = self._row(self.statements[first].start)
-        yield from range(top, self._row(self.statements[last].end) + 1)
-        while (top := top - 1) in self.lone_rows:
+        top = _row(starts, statements[first].start)
+        yield from range(top, _row(starts, statements[last].end) + 1)
+        while (top := top - 1) in lone_rows:
             yield top
 
-    def _row(self, offset: int) -> int:
-        return bisect.bisect_right(self.line_starts, offset)
+    @cached_property
+    def _addressed(self) -> bool:
+        """Whether the text can hold anything that only toollint reads."""
+        return b"toollint:" in self.utf8 or bool(_TL.search(self.utf8) and _MENTION.search(self.utf8))
+
+    @cached_property
+    def _found(self) -> _Found:
+        utf8 = self.utf8
+        if not _MENTION.search(utf8):
+            return _Found((0,), (), {}, frozenset(), skip_file=False)
+        starts = line_starts(utf8)
+        statements, comments = scan(utf8)
+        by_row: dict[int, list[Suppression]] = {}
+        lone_rows = set()
+        skip_file = False
+        for comment in comments:
+            row = _row(starts, comment.start)
+            alone = not utf8[starts[row - 1] : comment.start].strip(b" \t\f")
+            if alone:
+                lone_rows.add(row)
+            if _MENTION.search(utf8, comment.start, comment.end):
+                line = Span(starts[row - 1], starts[row] if row < len(starts) else len(utf8))
+                by_row[row] = list(_pieces(utf8, comment, line if alone else None))
+                skip_file = skip_file or (alone and _says_skip_file(utf8[comment.start : comment.end]))
+        return _Found(starts, statements, by_row, lone_rows, skip_file)
+
+
+def _row(starts: Sequence[int], offset: int) -> int:
+    return bisect.bisect_right(starts, offset)
 
 
 def _says_skip_file(comment: bytes) -> bool:
