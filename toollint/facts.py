@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 from toollint.model import Place, Span
+from toollint.source import identifiers
 from toollint.syntax import Arg, Bind, Class, Def, Expr, Name, Param, Stmt
 
 
@@ -220,6 +221,17 @@ class ModuleFacts:
         found = [b for many in self.scope.bindings.values() for b in many if isinstance(b, ClassFacts | FunctionFacts)]
         return tuple(sorted(found, key=lambda d: d.origin))
 
+    def words_of(self, index: int) -> frozenset[bytes]:
+        """The identifiers that a top-level statement mentions."""
+        if index not in self._words:
+            start, end = self.spans[index]
+            self._words[index] = identifiers(self.utf8[start:end])
+        return self._words[index]
+
+    @cached_property
+    def _words(self) -> dict[int, frozenset[bytes]]:
+        return {}
+
     @property
     def package(self) -> str:
         """The package that relative imports of this file start from."""
@@ -248,29 +260,34 @@ class Code(NamedTuple):
         return Place(self.scope.module.path, Span(self.origin + start, self.origin + end))
 
 
-def code_of(module: ModuleFacts) -> Iterator[Code]:
-    """All code of a file: first each statement of the module itself, then every class and function body."""
-    pending: list[ClassFacts | FunctionFacts] = list(module.definitions)
-    lazy = {definition.origin for definition in pending}
+def code_of(module: ModuleFacts, about: frozenset[bytes] | None = None) -> Iterator[Code]:
+    """The code of a file in source order: each statement of the module itself, every class and function body.
+
+    With ``about``, only the top-level statements that mention one of these identifiers are looked into: the others
+    are not even translated.
+    """
+    lazy: dict[int, list[ClassFacts | FunctionFacts]] = {}
+    for definition in module.definitions:
+        lazy.setdefault(definition.origin, []).append(definition)
     for index, (start, _) in enumerate(module.spans):
+        if about is not None and about.isdisjoint(module.words_of(index)):
+            continue
         if start not in lazy or not isinstance(module.statement(index), Def | Class):
             yield Code(module.scope, start, (module.statement(index),))
-    while pending:
-        facts = pending.pop()
-        yield Code(facts.scope, facts.origin, facts.node.body)
-        for found in facts.scope.bindings.values():
-            pending += [b for b in found if isinstance(b, ClassFacts | FunctionFacts)]
+        for definition in lazy.get(start, ()):
+            yield from _code_within(definition)
 
 
-def classes_of(module: ModuleFacts) -> Iterator[ClassFacts]:
-    """Every class of a file, nested ones too."""
-    for code in code_of(module):
+def _code_within(facts: ClassFacts | FunctionFacts) -> Iterator[Code]:
+    yield Code(facts.scope, facts.origin, facts.node.body)
+    for found in facts.scope.bindings.values():
+        for inner in found:
+            if isinstance(inner, ClassFacts | FunctionFacts):
+                yield from _code_within(inner)
+
+
+def classes_of(module: ModuleFacts, about: frozenset[bytes] | None = None) -> Iterator[ClassFacts]:
+    """Every class of a file, nested ones too; ``about`` as for `code_of`."""
+    for code in code_of(module, about):
         if isinstance(code.scope.owner, ClassFacts):
             yield code.scope.owner
-
-
-def functions_of(module: ModuleFacts) -> Iterator[FunctionFacts]:
-    """Every function and method of a file, nested ones too."""
-    for code in code_of(module):
-        if code.function is not None:
-            yield code.function

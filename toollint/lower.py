@@ -244,14 +244,19 @@ def imported(stmt: Import | ImportFrom, module: ModuleFacts) -> list[tuple[str, 
         return [
             (alias or name.partition(".")[0], name if alias else name.partition(".")[0]) for name, alias in stmt.names
         ]
-    base = stmt.module
-    if stmt.level:
-        package = module.package.split(".") if module.package else []
-        kept = package[: len(package) - (stmt.level - 1)]
-        base = ".".join([*kept, stmt.module] if stmt.module else kept)
+    base = absolute(stmt.module, stmt.level, module.package)
     if stmt.names and stmt.names[0][0] == "*":
         return [("*", base)]
     return [(alias or name, f"{base}.{name}" if base else name) for name, alias in stmt.names]
+
+
+def absolute(module: str, level: int, package: str) -> str:
+    """The absolute name of the module that ``from ..module import`` names in a file of ``package``."""
+    if not level:
+        return module
+    parts = package.split(".") if package else []
+    kept = parts[: len(parts) - (level - 1)]
+    return ".".join([*kept, module] if module else kept)
 
 
 def exported(module: ModuleFacts) -> tuple[str, ...] | None:

@@ -23,6 +23,7 @@ from toollint.facts import (
     Scope,
 )
 from toollint.lower import exported
+from toollint.source import Source
 from toollint.syntax import Attr, Chain, Expr, Name, is_none, subscripted
 
 
@@ -62,19 +63,18 @@ class Project:
         paths: Sequence[str],
         roots: Sequence[str],
         load: Callable[[str, str, bool], ModuleFacts | None],
-        words: Callable[[str], frozenset[bytes]],
+        source: Callable[[str], Source | None],
         catalog: Catalog,
     ) -> None:
-        """Take the files and source roots (absolute), and the ways to read a file.
+        """Take the files and source roots (absolute), and the ways to look into a file.
 
-        ``load(path, name, is_package)`` gives its facts, None where it cannot be parsed; ``words(path)`` gives its
-        identifiers.
+        ``load(path, name, is_package)`` gives its facts, ``source(path)`` its text; None where that cannot be had.
         """
         self.paths = paths
         self.catalog = catalog
         self._roots = sorted(roots, key=len, reverse=True)
         self._load = load
-        self._words = words
+        self._source = source
         self._modules: dict[str, ModuleFacts | None] = {}
         self._active: set[tuple[int, str]] = set()
         self._lineages: dict[int, Lineage] = {}
@@ -85,22 +85,41 @@ class Project:
     def module_at(self, path: str) -> ModuleFacts | None:
         """The facts of a file, None where it cannot be parsed."""
         if path not in self._modules:
-            self._modules[path] = self._load(path, self._name(path), PurePath(path).stem == "__init__")
+            self._modules[path] = self._load(path, self._name(path), _is_package(path))
         return self._modules[path]
 
     def module(self, name: str) -> ModuleFacts | None:
         """The file that is imported as ``name``."""
-        path = self._by_name.get(name)
+        path = self.path_of(name)
         return None if path is None else self.module_at(path)
 
     def mentioning(self, *words: str) -> Iterator[ModuleFacts]:
         """Every file of the project whose text contains all of the identifiers."""
         wanted = [word.encode() for word in words]
         for path in self.paths:
-            if all(word in self._words(path) for word in wanted):
+            if self.words(path).issuperset(wanted):
                 module = self.module_at(path)
                 if module is not None:
                     yield module
+
+    def words(self, path: str) -> frozenset[bytes]:
+        """The identifiers in a file; none where it cannot be read."""
+        source = self._source(path)
+        return frozenset() if source is None else source.words
+
+    def text(self, path: str) -> bytes:
+        """The text of a file in UTF-8; empty where it cannot be read."""
+        source = self._source(path)
+        return b"" if source is None else source.utf8
+
+    def path_of(self, name: str) -> str | None:
+        """The file that is imported as ``name``."""
+        return self._by_name.get(name)
+
+    def package_of(self, path: str) -> str:
+        """The package that relative imports of a file start from."""
+        name = self._name(path)
+        return name if _is_package(path) else name.rpartition(".")[0]
 
     def _name(self, path: str) -> str:
         for root in self._roots:
@@ -113,29 +132,21 @@ class Project:
         """Module names to files; a regular package counts from the folder above it too, where that is unambiguous."""
         names: dict[str, str] = {}
         nested: dict[str, set[str]] = {}
-        packages = {str(PurePath(path).parent) for path in self.paths if PurePath(path).stem == "__init__"}
+        known = set(self.paths)
+        packages = {path.rpartition("/")[0] for path in known if _is_package(path)}
         for path in self.paths:
-            if path.endswith(".pyi") and path[:-1] in names.values():
+            if path.endswith(".pyi") and path[:-1] in known:
                 continue
             names.setdefault(self._name(path), path)
-            folder = PurePath(path).parent
-            if str(folder) in packages:
-                while str(folder) in packages:
-                    folder = folder.parent
-                nested.setdefault(_dotted(str(PurePath(path).relative_to(folder))), set()).add(path)
+            folder = path.rpartition("/")[0]
+            if folder in packages:
+                while folder in packages:
+                    folder = folder.rpartition("/")[0]
+                nested.setdefault(_dotted(path[len(folder) + 1 :]), set()).add(path)
         for name, found in nested.items():
             if len(found) == 1:
                 names.setdefault(name, *found)
         return names
-
-    @cached_property
-    def _packages(self) -> frozenset[str]:
-        """Every dotted prefix of a module's name: packages, namespace packages among them."""
-        return frozenset(
-            ".".join(parts[:count])
-            for parts in (name.split(".") for name in self._by_name)
-            for count in range(1, len(parts))
-        )
 
     # --- names
 
@@ -302,6 +313,10 @@ def _is_placeholder(binding: Binding) -> bool:
 
 def _same(one: Target | None, other: Target | None) -> bool:
     return one is other or (isinstance(one, Library) and one == other)
+
+
+def _is_package(path: str) -> bool:
+    return PurePath(path).stem == "__init__"
 
 
 def _dotted(relative: str) -> str:

@@ -32,6 +32,13 @@ _NOT_IN_WORDS = bytes(code for code in range(0x80) if not (chr(code).isalnum() o
 _WORDS = bytes.maketrans(_NOT_IN_WORDS, b" " * len(_NOT_IN_WORDS))
 
 
+def identifiers(utf8: bytes) -> frozenset[bytes]:
+    """Everything in a text that could be an identifier, as the front ends spell it (NFKC)."""
+    if not utf8.isascii():
+        utf8 = unicodedata.normalize("NFKC", utf8.decode(errors="replace")).encode()
+    return frozenset(utf8.translate(_WORDS).split())
+
+
 class Unreadable(Exception):  # noqa: N818
     """The bytes are no Python text; ``row`` and ``column`` count from 1."""
 
@@ -71,8 +78,7 @@ class Source:
     @cached_property
     def words(self) -> frozenset[bytes]:
         """Everything in the file that could be an identifier, as the front ends spell it (NFKC)."""
-        utf8 = self.utf8 if self.utf8.isascii() else unicodedata.normalize("NFKC", self.text).encode()
-        return frozenset(utf8.translate(_WORDS).split())
+        return identifiers(self.utf8)
 
     @cached_property
     def suppressions(self) -> Suppressions:

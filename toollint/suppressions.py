@@ -151,7 +151,7 @@ class Suppressions:
     @cached_property
     def _addressed(self) -> bool:
         """Whether the text can hold anything that only toollint reads."""
-        return b"toollint:" in self.utf8 or bool(_TL.search(self.utf8) and _MENTION.search(self.utf8))
+        return b"toollint:" in self.utf8 or (b"noqa" in self.utf8.lower() and _TL.search(self.utf8) is not None)
 
     @cached_property
     def _found(self) -> _Found:
@@ -170,7 +170,7 @@ class Suppressions:
                 lone_rows.add(row)
             if _MENTION.search(utf8, comment.start, comment.end):
                 line = Span(starts[row - 1], starts[row] if row < len(starts) else len(utf8))
-                by_row[row] = list(_pieces(utf8, comment, line if alone else None))
+                by_row[row] = list(_pieces(utf8, comment, line, alone=alone))
                 skip_file = skip_file or (alone and _says_skip_file(utf8[comment.start : comment.end]))
         return _Found(starts, statements, by_row, lone_rows, skip_file)
 
@@ -184,18 +184,18 @@ def _says_skip_file(comment: bytes) -> bool:
     return found is not None and found["word"] == b"skip-file"
 
 
-def _pieces(utf8: bytes, comment: Span, line: Span | None) -> Iterator[Suppression]:
-    """Yield the suppressions in a comment; ``line`` is its whole line if nothing else stands there."""
+def _pieces(utf8: bytes, comment: Span, line: Span, *, alone: bool) -> Iterator[Suppression]:
+    """Yield the suppressions in a comment; ``line`` is its whole line, ``alone`` if nothing else stands there."""
     later = [match.start() for match in _PIECE.finditer(utf8, comment.start + 1, comment.end)]
     starts = [comment.start, *(start for start in later if utf8[start - 1 : start] != b"#")]
     for start, end in zip(starts, [*starts[1:], comment.end], strict=True):
         span = Span(start, start + len(utf8[start:end].rstrip(b" \t\f")))
         if end < comment.end:
             removal = Span(start, end)
-        elif line and start == comment.start:
+        elif alone and start == comment.start:
             removal = line
         else:
-            removal = Span(len(utf8[:start].rstrip(b" \t\f")), end)
+            removal = Span(line.start + len(utf8[line.start : start].rstrip(b" \t\f")), end)
         if found := _noqa(utf8, span, removal) or _ignore(utf8, span, removal):
             yield found
 

@@ -15,6 +15,7 @@ three conventions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -560,13 +561,19 @@ def walk(*roots: Any, into: bool = True) -> Iterator[Any]:
     With ``into`` False the bodies of nested functions, lambdas and classes are left out; their decorators, defaults
     and bases are evaluated where they stand and belong to the walk.
     """
-    stack: list[Any] = [root for root in reversed(roots) if root is not None]
+    stack: list[Any] = [*reversed(roots)]
+    children = _CHILDREN
     while stack:
         node = stack.pop()
-        if type(node) is not tuple:
+        kind = type(node)
+        if kind is tuple:
+            stack.extend(reversed(node))
+        elif node is not None:
             yield node
-        inner = _evaluated_outside(node) if not into and isinstance(node, Def | Class | Lambda) else node
-        stack.extend(child for child in [*inner][::-1] if isinstance(child, Node) or type(child) is tuple)
+            if not into and kind in _SCOPES:
+                stack.extend(reversed(_evaluated_outside(node)))
+            else:
+                stack.extend([getattr(node, name) for name in children[kind]])
 
 
 def _evaluated_outside(node: Def | Class | Lambda) -> list[Any]:
@@ -574,6 +581,15 @@ def _evaluated_outside(node: Def | Class | Lambda) -> list[Any]:
         return [node.decorators, node.args]
     defaults = [param.default for param in node.params]
     return [node.decorators, *defaults] if isinstance(node, Def) else [*defaults]
+
+
+_SCOPES = frozenset({Def, Class, Lambda})
+_HOLDS_NODES = re.compile(r"Expr|Stmt|Block|Link|Arg|Param|Clause|Handler|Case")
+_CHILDREN = {
+    kind: tuple(name for name, held in reversed(kind.__annotations__.items()) if _HOLDS_NODES.search(held))
+    for kind in Node.__subclasses__()
+}
+"""The fields of each kind of node that hold nodes, last first: `walk` is where the time goes."""
 
 
 # --- small questions ---------------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ class Workspace(Mapping[str, Source]):
         below = [path for path in self.buffers if Path(path).is_relative_to(root)]
         paths = sorted({*map(str, files.project_files(root, self.config)), *below})
         roots = [str(root / folder) for folder in ("src", *self.config.src) if (root / folder).is_dir()]
-        return Project(paths, [*roots, str(root)], self._facts, self._words, catalog.load())
+        return Project(paths, [*roots, str(root)], self._facts, self._source, catalog.load())
 
     def _facts(self, path: str, name: str, is_package: bool) -> ModuleFacts | None:
         try:
@@ -121,11 +121,11 @@ class Workspace(Mapping[str, Source]):
             return None
         return lower.lower(path, name, is_package=is_package, utf8=self[path].utf8, tree=tree)
 
-    def _words(self, path: str) -> frozenset[bytes]:
+    def _source(self, path: str) -> Source | None:
         try:
-            return self[path].words
+            return self[path]
         except (files.ReadError, Unreadable):
-            return frozenset()
+            return None
 
 
 def _parse(source: Source, frontend: str) -> Tree | Refused:

@@ -71,7 +71,7 @@ class Memo:
     @classmethod
     def find(cls, values: Values, module: ModuleFacts) -> Iterator[Memo]:
         """The memoized functions of a file and its calls of third-party memoized functions."""
-        for code in code_of(module):
+        for code in code_of(module, values.sieve.words(module.path, "memo")):
             if code.function is not None:
                 yield from cls._decorated(values, code.function)
             yield from cls._wrapped(values, code)

@@ -93,7 +93,7 @@ class Owner:
     @classmethod
     def find(cls, values: Values, module: ModuleFacts) -> Iterator[Owner]:
         """Every class of a file that owns at least one resource, in source order."""
-        for facts in sorted(classes_of(module), key=lambda c: (c.origin, c.node.start)):
+        for facts in sorted(classes_of(module, values.sieve.words(module.path, "acquisition")), key=lambda c: (c.origin, c.node.start)):
             owner = cls.of(values, facts)
             if owner.owned:
                 yield owner

@@ -14,7 +14,7 @@ from toollint.syntax import Call, Chain, Collection, Expr, argument, prefix, wal
 def registered_as_tool(values: Values, cls: ClassFacts) -> Place | None:
     """The first place in the project where an instance, or one of its methods, is given to an agent as a tool."""
     for module in values.project.mentioning(cls.name, "tools"):
-        for code in code_of(module):
+        for code in code_of(module, frozenset({b"tools"})):
             for expr in _registered(values, code):
                 if _belongs_to(values, values.of(code.scope, expr), cls):
                     return code.at(expr.start, expr.end)

@@ -161,7 +161,7 @@ class Container:
         return tuple(
             use
             for module in self.values.project.mentioning(self.name)
-            for code in code_of(module)
+            for code in code_of(module, frozenset({self.name.encode()}))
             for use in _uses(self, code)
         )
 

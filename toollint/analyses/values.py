@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 from toollint.catalog import Acquisition, Tool, Type
 from toollint.facts import Assigned, Binding, ClassFacts, Entered, FunctionFacts, ModuleFacts, Parameter, Scope
 from toollint.project import Library, Project, Target, Variable
+from toollint.sieve import Sieve
 from toollint.syntax import (
     Attr,
     Await,
@@ -68,6 +69,7 @@ class Values:
         """Take the project whose names are followed."""
         self.project = project
         self.catalog = project.catalog
+        self.sieve = Sieve(project)
         self.owners: dict[ClassFacts, object] = {}  # `toollint.analyses.ownership` keeps its answers here
         self._steps = 0
 
