@@ -186,7 +186,6 @@ STATEMENTS = [
     "a.b[c] = d",
     "a: int",
     "a: int = 1",
-    "(a): int = 1",
     "a.b: c[d] = e",
     "x: tuple = 1, *a",
     "x: int = yield",
@@ -258,7 +257,7 @@ STATEMENTS = [
     "class A: pass",
     "class A(): pass",
     "class A(B, C, metaclass=D, **E): x = 1",
-    "class A(x=1, *B): pass",
+    "class A(*B, x=1, **C): pass",
     "class A(B[C], f(d)):\n    '''doc'''\n    a: 'B' = 1\n    def m(self): return self",
     "match a:\n    case b: pass",
     "match a, b:\n    case [c, *d] | (c, d): pass\n    case {'k': e, **f} if g: pass\n    case _: pass",
@@ -539,7 +538,7 @@ def test_elif_is_flat_and_else_if_is_not():
 def test_arguments_keep_the_order_of_the_source():
     call = expression("f(a=1, *b, **c)").links[0]
     assert [(arg.keyword, arg.stars) for arg in call.args] == [("a", 0), (None, 1), (None, 2)]
-    base = statement("class A(x=1, *b): pass")
+    base = translate(fast, "class A(x=1, *b): pass")[0].stmt  # libcst refuses it
     assert isinstance(base, Class)
     assert [(arg.keyword, arg.stars) for arg in base.args] == [("x", 0), (None, 1)]
     assert isinstance(base.args[0], Arg)
@@ -739,7 +738,7 @@ def test_the_fast_front_end_gives_the_place_of_a_syntax_error(text, row, column)
         ("é; x = = 1", 1, 9),
         ("try:\n    a\nexcept A, e:\n    b", 3, 1),
         ("def f():\n  try: a\n  except a.B, exc: b", 3, 3),
-        ("'é'; x = " + "(" * 200 + ")" * 200, 1, 89),
+        ("'é'; x = " + "(" * 200 + ")" * 200, 1, 90),
     ],
 )
 def test_the_reference_front_end_gives_a_place(text, row, column):
@@ -754,7 +753,10 @@ def test_what_is_no_python_2(clause):
     assert isinstance(item.stmt, Try)
 
 
-@pytest.mark.parametrize("text", ["a if b else(lambda: 0)", "print 'a'", "x = t'a' t'{b}'", "x = ur'a'"])
+@pytest.mark.parametrize(
+    "text",
+    ["a if b else(lambda: 0)", "(a): int", "class A(x=1, *b): pass", "print 'a'", "x = t'a' t'{b}'", "x = ur'a'"],
+)
 def test_whatever_libcst_raises_is_a_refusal(text):
     with pytest.raises(Refused):
         tree_of(reference, text)
@@ -763,10 +765,11 @@ def test_whatever_libcst_raises_is_a_refusal(text):
 # --- what we lean on ----------------------------------------------------------------------------------------------
 
 
-def concrete(base):
+def leaves(base):
+    """The names of the concrete classes below (libcst has most classes twice, to give them slots)."""
     found = set()
     for each in base.__subclasses__():
-        found |= concrete(each) or {each}
+        found |= leaves(each) or {each.__name__}
     return found
 
 
@@ -778,10 +781,10 @@ def test_every_class_of_ast_has_a_translation():
 
 
 def test_every_class_of_libcst_has_a_translation():
-    of_libcst = {each for each in concrete(cst.BaseExpression) if each.__module__.startswith("libcst._nodes")}
-    assert of_libcst - reference._EXPRESSIONS.keys() == {cst.StarredElement} - reference._EXPRESSIONS.keys()
-    statements = concrete(cst.BaseSmallStatement) | concrete(cst.BaseCompoundStatement)
-    assert statements <= reference._STATEMENTS.keys()
+    expressions = {each.__name__ for each in reference._EXPRESSIONS}
+    assert {name for name in leaves(cst.BaseExpression) if hasattr(cst, name)} <= expressions
+    statements = {each.__name__ for each in reference._STATEMENTS}
+    assert leaves(cst.BaseSmallStatement) | leaves(cst.BaseCompoundStatement) <= statements
 
 
 def test_libcst_still_announces_positions_the_way_that_the_recorder_needs():

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from toollint import fixes
 from toollint.facts import ModuleFacts
 from toollint.model import (
     Diagnostic,
-    Edit,
     Finding,
     Fix,
     Link,
@@ -26,17 +25,15 @@ from toollint.model import (
     Span,
 )
 from toollint.source import Source
-from toollint.suppressions import Suppression
 from toollint.syntax import Class, Def, walk
 
 NAMES = {
     "TL000": "internal-error",
-    "TL001": "unused-suppression",
     "TL002": "fix-not-applied",
     "TL998": "unreadable-file",
     "TL999": "syntax-error",
 }
-"""The diagnostics that are not rules: they come whatever is selected (TL001: with the rules that ran)."""
+"""The diagnostics that are not rules: they come whatever is selected, and nothing silences them."""
 
 _REPORT_BUG = "this is a bug in toollint: please report it with the file, or run with --ignore {code} meanwhile"
 
@@ -127,34 +124,4 @@ def not_applied(diagnostic: Diagnostic, why: str) -> Diagnostic:
         severity=Severity.ERROR,
         message=f"the fix of {diagnostic.code} was not applied: {why}",
         fixes=(),
-    )
-
-
-def unused_suppressions(source: Source, ran: Iterable[Rule], used: set[tuple[int, str]]) -> Iterator[Diagnostic]:
-    """TL001 for each comment, or entry of a list, that silenced nothing although its rule ran."""
-    names = {text for rule in ran for text in (rule.code, rule.name)}
-    for comment in source.suppressions.items:
-        if comment.codes is None:
-            idle = comment.kind == "ignore" and (comment.span.start, "") not in used and bool(names)
-            unused = {""} if idle else set()
-        else:
-            unused = {
-                entry.text
-                for entry in comment.codes
-                if comment.is_ours(entry) and entry.text in names and (comment.span.start, entry.text) not in used
-            }
-        if unused:
-            yield _unused(source, comment, unused)
-
-
-def _unused(source: Source, comment: Suppression, unused: set[str]) -> Diagnostic:
-    edits = tuple(Edit(source.region(span), text) for span, text in comment.edit_without(unused))
-    what = f" of {', '.join(sorted(unused))}" if unused != {""} else ""
-    return Diagnostic(
-        "TL001",
-        NAMES["TL001"],
-        Severity.WARNING,
-        f"this suppression{what} silences nothing",
-        source.region(comment.span),
-        fixes=(Fix("remove it", Safety.SAFE, edits),) if edits else (),
     )

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from toollint import files, pool, rules
 from toollint.config import Config
-from toollint.diagnostics import NAMES, broken, fingerprinted, internal_error, present, unused_suppressions
+from toollint.diagnostics import NAMES, broken, fingerprinted, internal_error, present
 from toollint.frontends import Refused
 from toollint.model import Diagnostic, Report, Rule
 from toollint.source import Source, Unreadable
+from toollint.suppressions import Idle
 from toollint.workspace import Workspace
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -45,21 +47,42 @@ def check_file(workspace: Workspace, path: str) -> list[Diagnostic]:
     if source.suppressions.skip_file:
         return []
     enabled = workspace.config.enabled(rules.load(), Path(path))
-    found = [diagnostic for rule in enabled for diagnostic in _judge(workspace, path, rule)]
+    judged = [rule for rule in enabled if rule.subject is not Idle]
+    found = [one for rule in judged for one in _judge(workspace, path, rule, partial(workspace.subjects, rule, path))]
     kept, used = _unsuppressed(source, found)
-    kept += unused_suppressions(source, enabled, used)
+    for rule in enabled:
+        if rule.subject is Idle:
+            kept += _judge(workspace, path, rule, partial(_idle, source, judged, used))
     return fingerprinted(source, sorted(kept, key=_order))
 
 
-def _judge(workspace: Workspace, path: str, rule: Rule) -> Iterator[Diagnostic]:
+def _judge(workspace: Workspace, path: str, rule: Rule, subjects: Callable[[], Iterable[object]]) -> list[Diagnostic]:
     """The diagnostics of one rule for one file; a crash is one of them, and never stops the others."""
     options = () if rule.options is None else (rule.options(**workspace.config.rules.get(rule.code, {})),)
+    found: list[Diagnostic] = []
     try:
-        for subject in workspace.subjects(rule.subject, path):
+        for subject in subjects():
             for finding in rule.check(subject, *options):
-                yield present(workspace, rule, finding, workspace.symbol(path, finding.place.span.start))
+                symbol = workspace.symbol(path, finding.place.span.start)
+                found.append(present(workspace, rule, finding, symbol))
     except Exception as error:  # noqa: BLE001 - whatever a rule does, the run goes on
-        yield internal_error(rule, path, error)
+        found.append(internal_error(rule, path, error))
+    return found
+
+
+def _idle(source: Source, ran: Sequence[Rule], used: set[tuple[int, str]]) -> Iterator[Idle]:
+    """The suppressions, or entries of their lists, that silenced nothing although their rules ran."""
+    names = {text for rule in ran for text in (rule.code, rule.name)}
+    for comment in source.suppressions.items:
+        start = comment.span.start
+        if comment.codes is None:
+            if comment.kind == "ignore" and names and (start, "") not in used:
+                yield Idle(source.path, comment, frozenset())
+            continue
+        listed = {entry.text for entry in comment.codes if comment.is_ours(entry)}
+        unused = frozenset(text for text in listed & names if (start, text) not in used)
+        if unused:
+            yield Idle(source.path, comment, unused)
 
 
 def _unsuppressed(source: Source, found: Iterable[Diagnostic]) -> tuple[list[Diagnostic], set[tuple[int, str]]]:
@@ -101,39 +124,41 @@ def run(  # noqa: PLR0913 - the command's own options
     """
     if stdin is not None:
         path = Path(stdin_filename or "stdin.py").absolute()
-        return _finish([str(path)], {path: stdin}, config, mode, None, {})
+        workspace = Workspace(config, {path: stdin})
+        return _report(workspace, [str(path)], mode, write=False)
     found = [str(path.absolute()) for path in files.discover(paths, config)]
     diagnostics = pool.spread(_check_some, found, config, jobs, progress)
-    return _finish(found, {}, config, mode, diagnostics, {})
+    return _report(Workspace(config), found, mode, write=True, diagnostics=diagnostics)
 
 
 def check_buffers(paths: Sequence[Path], buffers: Mapping[Path, bytes], config: Config) -> Report:
     """Check files of which some are unsaved: ``buffers`` lie over the disk."""
-    return _finish([str(path) for path in paths], buffers, config, Mode.CHECK, None, {})
+    return _report(Workspace(config, buffers), [str(path) for path in paths], Mode.CHECK, write=False)
 
 
-def _check_some(paths: Sequence[str], config: Config) -> list[Diagnostic]:
-    workspace = Workspace(config)
+def check_files(workspace: Workspace, paths: Iterable[str]) -> list[Diagnostic]:
+    """All diagnostics of several files, in the order of the files."""
     return [diagnostic for path in paths for diagnostic in check_file(workspace, path)]
 
 
-def _finish(
-    paths: Sequence[str],
-    buffers: Mapping[Path, bytes],
-    config: Config,
-    mode: Mode,
-    diagnostics: list[Diagnostic] | None,
-    statistics: Mapping[str, int],
-) -> Report:
-    from toollint import mending  # noqa: PLC0415 - most runs mend nothing
+def _check_some(paths: Sequence[str], config: Config) -> list[Diagnostic]:
+    return check_files(Workspace(config), paths)
 
-    workspace = Workspace(config, buffers)
-    if diagnostics is None:
-        diagnostics = [diagnostic for path in paths for diagnostic in check_file(workspace, path)]
+
+def _report(
+    workspace: Workspace,
+    paths: Sequence[str],
+    mode: Mode,
+    *,
+    write: bool,
+    diagnostics: list[Diagnostic] | None = None,
+) -> Report:
+    found = check_files(workspace, paths) if diagnostics is None else diagnostics
     if mode is not Mode.CHECK:
-        return mending.mend(workspace, paths, diagnostics, write=mode is Mode.FIX and not buffers)
-    texts = texts_of(workspace, diagnostics)
-    return Report(tuple(sorted(diagnostics, key=_order)), len(paths), texts, statistics=dict(statistics))
+        from toollint import mending  # noqa: PLC0415 - most runs mend nothing
+
+        return mending.mend(workspace, paths, found, write=write and mode is Mode.FIX)
+    return Report(tuple(sorted(found, key=_order)), len(paths), texts_of(workspace, found))
 
 
 def texts_of(workspace: Workspace, diagnostics: Iterable[Diagnostic]) -> dict[str, str]:
@@ -141,12 +166,12 @@ def texts_of(workspace: Workspace, diagnostics: Iterable[Diagnostic]) -> dict[st
     regions = [
         region
         for found in diagnostics
-        for region in (found.region, *(r.region for r in found.related), *(hop.region for hop in found.chain))
+        for region in (
+            found.region,
+            *(related.region for related in found.related),
+            *(hop.region for hop in found.chain),
+            *(edit.region for one in found.fixes for edit in one.edits),
+        )
     ]
-    texts = {}
-    for path in {region.path for region in regions}:
-        try:
-            texts[path] = workspace[path].text
-        except (files.ReadError, Unreadable):
-            continue
-    return texts
+    sources = {path: workspace.readable(path) for path in {region.path for region in regions}}
+    return {path: source.text for path, source in sources.items() if source is not None}

@@ -41,7 +41,7 @@ def mend(workspace: Workspace, paths: Sequence[str], diagnostics: Sequence[Diagn
             break
         for path in sorted({found.path for found, _ in chosen}):
             _mend_file(work, path, [pair for pair in chosen if pair[0].path == path])
-        left = [d for path in paths for d in engine.check_file(work.workspace, path)]
+        left = engine.check_files(work.workspace, paths)
     else:
         for found, _ in _choose(work, left):
             _reject(work, found, f"still found after {ROUNDS} rounds")
@@ -77,14 +77,11 @@ def _mend_file(work: _Work, path: str, chosen: Sequence[tuple[Diagnostic, Fix]])
 
 def _try(work: _Work, path: str, chosen: Sequence[tuple[Diagnostic, Fix]]) -> str | None:
     """Apply fixes in memory and keep them where every check passes; None, else why not."""
-    buffers = {Path(name): data for name, data in work.workspace.buffers.items()}
     by_path = fixes.edits_by_path([one for _, one in chosen])
     try:
-        for name, edits in by_path.items():
-            buffers[Path(name)] = work.workspace[name].splice(edits)
+        after = work.workspace.with_texts({name: work.workspace[name].splice(edits) for name, edits in by_path.items()})
     except ValueError as error:
         return str(error)
-    after = Workspace(work.first.config, buffers)
     for name, edits in by_path.items():
         if not fixes.same_outside(work.workspace[name], after[name], edits):
             return "the text outside the fix would change, or no longer parse"
@@ -98,16 +95,22 @@ def _try(work: _Work, path: str, chosen: Sequence[tuple[Diagnostic, Fix]]) -> st
 
 def _findings_differ(work: _Work, after: Workspace, path: str, chosen: Sequence[tuple[Diagnostic, Fix]]) -> str | None:
     """Whether a finding is still there, or a new one appeared that does not name a member which was just added."""
-    before = {found.fingerprint for found in engine.check_file(work.workspace, path)}
-    now = engine.check_file(after, path)
-    mended = {found.fingerprint for found, _ in chosen}
-    added = {name for _, one in chosen for name in one.adds}
-    for found in now:
-        if found.fingerprint in mended:
+    before = Counter(map(_identity, engine.check_file(work.workspace, path)))
+    before.subtract(_identity(found) for found, _ in chosen)
+    added = {f"`{name}" for _, one in chosen for name in one.adds}
+    for found in engine.check_file(after, path):
+        before[_identity(found)] -= 1
+        if before[_identity(found)] >= 0:
+            continue
+        if _identity(found) in {_identity(mended) for mended, _ in chosen}:
             return "the finding would still be there"
-        if found.fingerprint not in before and not any(f"`{name}" in found.message for name in added):
+        if not any(name in found.message for name in added):
             return f"it would cause {found.code}: {found.message}"
     return None
+
+
+def _identity(found: Diagnostic) -> tuple[str, str, str]:
+    return (found.code, found.symbol, found.message)
 
 
 def _reject(work: _Work, found: Diagnostic, why: str) -> None:
@@ -115,10 +118,11 @@ def _reject(work: _Work, found: Diagnostic, why: str) -> None:
 
 
 def _changes(work: _Work) -> dict[str, tuple[str, str]]:
+    sources = {path: (work.first.readable(path), work.workspace.readable(path)) for path in work.workspace.buffers}
     return {
-        path: (work.first[path].text, work.workspace[path].text)
-        for path in work.workspace.buffers
-        if work.first[path].data != work.workspace[path].data
+        path: (before.text, after.text)
+        for path, (before, after) in sources.items()
+        if before is not None and after is not None and before.data != after.data
     }
 
 

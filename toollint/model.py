@@ -219,6 +219,8 @@ class Diagnostic:
 # --- rules -------------------------------------------------------------------------------------------------------
 
 Check: TypeAlias = Callable[..., Iterator[Finding]]
+Subject: TypeAlias = Any
+"""A class whose ``find(values, module)`` gives everything in a file that a rule about it has to look at."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,7 @@ class Rule:
 
     code: str
     name: str
-    subject: type
+    subject: Subject
     severity: Severity
     default: Default
     fix: Safety | None
@@ -246,7 +248,7 @@ def rule(  # noqa: PLR0913
     code: str,
     name: str,
     *,
-    subject: type,
+    subject: Subject,
     severity: Severity,
     default: Default = Default.ON,
     fix: Safety | None = None,

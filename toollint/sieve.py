@@ -51,7 +51,9 @@ class Sieve:
     def _memoizers(self, path: str) -> set[bytes]:
         """Functions of the file with an inner function and a new dict: they may memoize what they decorate."""
         blocks = _DEFINITION.split(self._project.text(path))
-        heads = [re.match(rb"def (\w+)", block) for block in blocks if block.count(b"def ") > 1 and _NEW_DICT.search(block)]
+        heads = [
+            re.match(rb"def (\w+)", block) for block in blocks if block.count(b"def ") > 1 and _NEW_DICT.search(block)
+        ]
         return {head[1] for head in heads if head is not None}
 
     def _imported(self, path: str, subject: str) -> set[bytes]:

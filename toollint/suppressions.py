@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from toollint.lexer import line_starts, scan
-from toollint.model import Span
+from toollint.model import Place, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,6 +95,18 @@ class _Found(NamedTuple):
     by_row: Mapping[int, Sequence[Suppression]]
     lone_rows: AbstractSet[int]
     skip_file: bool
+
+
+class Idle(NamedTuple):
+    """A suppression in the file ``path`` of which some entries (``texts``; none: the bare comment) silenced nothing."""
+
+    path: str
+    comment: Suppression
+    texts: frozenset[str]
+
+    def at(self, span: Span) -> Place:
+        """A span of the file as a place."""
+        return Place(self.path, span)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from toollint import catalog, files, lower
 from toollint.analyses.values import Values
@@ -15,16 +14,9 @@ from toollint.config import Config
 from toollint.diagnostics import symbol_at
 from toollint.facts import ModuleFacts
 from toollint.frontends import Refused, Tree
+from toollint.model import Rule
 from toollint.project import Project
 from toollint.source import Source, Unreadable, decode
-
-
-class Subject(Protocol):
-    """What rules are about: each kind finds its own in a file."""
-
-    @classmethod
-    def find(cls, values: Values, module: ModuleFacts) -> Iterator[Subject]:
-        """Every one of this kind in a file, in source order."""
 
 
 class Workspace(Mapping[str, Source]):
@@ -38,7 +30,17 @@ class Workspace(Mapping[str, Source]):
         self._trees: dict[str, Tree | Refused] = {}
         self._projects: dict[Path, Values] = {}
         self._roots: dict[Path, Path] = {}
-        self._subjects: dict[tuple[type[Subject], str], Sequence[Subject]] = {}
+        self._files: dict[Path, list[str]] = {}
+        self._subjects: dict[tuple[type, str], Sequence[object]] = {}
+
+    def with_texts(self, texts: Mapping[str, bytes]) -> Workspace:
+        """The same files with other texts for some; what was read and parsed of the others is kept."""
+        buffers = {Path(path): data for path, data in {**self.buffers, **texts}.items()}
+        after = Workspace(self.config, buffers)
+        after._sources = {path: source for path, source in self._sources.items() if path not in texts}
+        after._trees = {path: tree for path, tree in self._trees.items() if path not in texts}
+        after._roots, after._files = self._roots, self._files
+        return after
 
     def __getitem__(self, path: str) -> Source:
         """The decoded text of a file.
@@ -53,6 +55,13 @@ class Workspace(Mapping[str, Source]):
         if isinstance(found, Exception):
             raise found
         return found
+
+    def readable(self, path: str) -> Source | None:
+        """The decoded text of a file, None where it cannot be had."""
+        try:
+            return self[path]
+        except (files.ReadError, Unreadable):
+            return None
 
     def tree(self, path: str) -> Tree:
         """A file as its front end parsed it.
@@ -79,13 +88,13 @@ class Workspace(Mapping[str, Source]):
             self._projects[root] = Values(self._project(root))
         return self._projects[root]
 
-    def subjects(self, kind: type[Subject], path: str) -> Sequence[Subject]:
-        """What a file has for rules about ``kind``; found once, for all rules."""
-        key = (kind, path)
+    def subjects(self, rule: Rule, path: str) -> Sequence[object]:
+        """What a file has for a rule to look at; found once for all rules with the same subject."""
+        key = (rule.subject, path)
         if key not in self._subjects:
             values = self.around(path)
             module = values.project.module_at(path)
-            self._subjects[key] = [] if module is None else [*kind.find(values, module)]
+            self._subjects[key] = [] if module is None else [*rule.subject.find(values, module)]
         return self._subjects[key]
 
     def symbol(self, path: str, offset: int) -> str:
@@ -109,10 +118,12 @@ class Workspace(Mapping[str, Source]):
             return error
 
     def _project(self, root: Path) -> Project:
+        if root not in self._files:
+            self._files[root] = [str(path) for path in files.project_files(root, self.config)]
         below = [path for path in self.buffers if Path(path).is_relative_to(root)]
-        paths = sorted({*map(str, files.project_files(root, self.config)), *below})
+        paths = sorted({*self._files[root], *below})
         roots = [str(root / folder) for folder in ("src", *self.config.src) if (root / folder).is_dir()]
-        return Project(paths, [*roots, str(root)], self._facts, self._source, catalog.load())
+        return Project(paths, [*roots, str(root)], self._facts, self.readable, catalog.load())
 
     def _facts(self, path: str, name: str, is_package: bool) -> ModuleFacts | None:
         try:
@@ -120,12 +131,6 @@ class Workspace(Mapping[str, Source]):
         except (files.ReadError, Unreadable, Refused):
             return None
         return lower.lower(path, name, is_package=is_package, utf8=self[path].utf8, tree=tree)
-
-    def _source(self, path: str) -> Source | None:
-        try:
-            return self[path]
-        except (files.ReadError, Unreadable):
-            return None
 
 
 def _parse(source: Source, frontend: str) -> Tree | Refused:

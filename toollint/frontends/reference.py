@@ -395,7 +395,7 @@ def _is_evaluable(node: cst.BaseExpression) -> bool:
     """Whether `eval` takes an expression that libcst takes: not a bare ``*a``, ``yield`` or ``a := b``."""
     if isinstance(node, cst.Tuple) and not node.lpar:
         return not any(isinstance(element, cst.StarredElement) for element in node.elements)
-    return isinstance(node, cst.Tuple) or not isinstance(node, (cst.StarredElement, cst.Yield, cst.NamedExpr))
+    return bool(node.lpar) or not isinstance(node, (cst.StarredElement, cst.Yield, cst.NamedExpr))
 
 
 def _outermost(node: Any, side: int) -> Any:
@@ -821,7 +821,7 @@ def _def(t: _Translator, node: cst.FunctionDef, start: int, end: int, depth: int
 def _class(t: _Translator, node: cst.ClassDef, start: int, end: int, depth: int) -> Stmt:
     return Class(
         _identifier(node.name.value),
-        t.args(sorted([*node.bases, *node.keywords], key=t.span), depth),  # libcst keeps the two apart
+        t.args([*node.bases, *node.keywords], depth),
         t.exprs([each.decorator for each in node.decorators], depth),
         t.block(node.body, depth),
         *t.span(node.name),
