@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 
 _BUDGET = 800
-_BLOCK, _NEST, _STEP = 25, 10, 3
 """On a stack of 1 MiB libcst dies at some 45 nested blocks, 110 brackets with a lambda in each or 400 calls in a chain:
 a unit is thus less than a kilobyte."""
+_BLOCK, _NEST, _STEP = 25, 10, 3
+_NEST_IN_PATTERN = 100
+"""Time, not stack: each bracket in a ``case`` multiplies by 2 to 4 what libcst needs for it (9: 0.6 s)."""
 
 _CODE = re.compile(
     r"""
@@ -27,7 +29,7 @@ _CODE = re.compile(
     | (?P<comma> [,;])
     | (?P<colon> :(?!=))
     | (?P<lambda> \blambda\b)
-    | (?P<line> (?:\r\n?|\n) (?:(?P<indent>[ \t\f]*) (?=[^\s\#]) (?P<elif>elif\b)?)?)
+    | (?P<line> (?:\r\n?|\n) (?:(?P<indent>[ \t\f]*) (?=[^\s\#]) (?P<word>(?:elif|case)\b)?)?)
     | (?P<step> \*\* | // | << | >> | [-+*/%@&|^~.] | \b(?:and|or|not|if|else|for|await|yield)\b)
     """,
     re.VERBOSE | re.DOTALL,
@@ -78,6 +80,7 @@ class _Scan:
     def __init__(self) -> None:
         self.frames = [_Frame(_CODE, 0)]
         self.spent = 0
+        self._nest = _NEST
         self._blocks = [(0, 0)]  # indentation and number of elifs of each open block
 
     def step(self, token: re.Match[str]) -> None:
@@ -106,7 +109,7 @@ class _Scan:
         elif kind == "template":
             self._open(_TEXT[token["quote"]], token["quote"])
         elif kind == "line" and token["indent"] is not None and len(self.frames) == 1:
-            self._start_line(len(token["indent"].rpartition("\f")[2]), is_elif=token["elif"] is not None)
+            self._start_line(len(token["indent"].rpartition("\f")[2]), token["word"])
 
     def _step_in_template(self, kind: str | None, frame: _Frame) -> None:
         if kind == "open":
@@ -120,13 +123,13 @@ class _Scan:
             self._close()
 
     def _open(self, pattern: re.Pattern[str], quote: str = "") -> None:
-        self.spent += _NEST
+        self.spent += self._nest
         self.frames.append(_Frame(pattern, self.spent, quote))
 
     def _close(self) -> None:
         """What was in the brackets is given back; that they stood there is one step: a call, an operand."""
         if len(self.frames) > 1:
-            self.spent = self.frames.pop().base - _NEST + _STEP
+            self.spent = self.frames.pop().base - self._nest + _STEP
 
     def _colon(self, frame: _Frame) -> None:
         if frame.lambdas:
@@ -134,13 +137,14 @@ class _Scan:
         elif frame.quote:
             self._open(_SPECIFICATION[frame.quote], frame.quote)
 
-    def _start_line(self, indent: int, *, is_elif: bool) -> None:
+    def _start_line(self, indent: int, word: str | None) -> None:
         blocks = self._blocks
         while blocks[-1][0] > indent:
             blocks.pop()
-        elifs = blocks[-1][1] + 1 if is_elif and blocks[-1][0] == indent else 0
+        elifs = blocks[-1][1] + 1 if word == "elif" and blocks[-1][0] == indent else 0
         if blocks[-1][0] == indent:
             blocks.pop()
         blocks.append((indent, elifs))
         self.spent = self.frames[0].base = sum(_BLOCK + _STEP * count for _, count in blocks) - _BLOCK
         self.frames[0].lambdas = 0
+        self._nest = _NEST_IN_PATTERN if word == "case" else _NEST
