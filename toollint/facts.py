@@ -5,6 +5,7 @@ These records are made by `toollint.lower` and joined by `toollint.project`. Nam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -232,6 +233,16 @@ class ModuleFacts:
     def _words(self) -> dict[int, frozenset[bytes]]:
         return {}
 
+    @cached_property
+    def definitions_at(self) -> Mapping[int, tuple[ClassFacts | FunctionFacts, ...]]:
+        """The definitions in each top-level statement that has any (one, or those in an ``if`` or ``try``)."""
+        index_of = {start: index for index, (start, _) in enumerate(self.spans)}
+        found: dict[int, tuple[ClassFacts | FunctionFacts, ...]] = {}
+        for definition in self.definitions:
+            index = index_of[definition.origin]
+            found[index] = (*found.get(index, ()), definition)
+        return found
+
     @property
     def package(self) -> str:
         """The package that relative imports of this file start from."""
@@ -266,16 +277,17 @@ def code_of(module: ModuleFacts, about: frozenset[bytes] | None = None) -> Itera
     With ``about``, only the top-level statements that mention one of these identifiers are looked into: the others
     are not even translated.
     """
-    lazy: dict[int, list[ClassFacts | FunctionFacts]] = {}
-    for definition in module.definitions:
-        lazy.setdefault(definition.origin, []).append(definition)
     for index, (start, _) in enumerate(module.spans):
-        if about is not None and about.isdisjoint(module.words_of(index)):
-            continue
-        if start not in lazy or not isinstance(module.statement(index), Def | Class):
-            yield Code(module.scope, start, (module.statement(index),))
-        for definition in lazy.get(start, ()):
-            yield from _code_within(definition)
+        if about is None or not about.isdisjoint(module.words_of(index)):
+            yield from _code_at(module, index, start)
+
+
+def _code_at(module: ModuleFacts, index: int, start: int) -> Iterator[Code]:
+    definitions = module.definitions_at.get(index, ())
+    if not definitions or not isinstance(module.statement(index), Def | Class):
+        yield Code(module.scope, start, (module.statement(index),))
+    for definition in definitions:
+        yield from _code_within(definition)
 
 
 def _code_within(facts: ClassFacts | FunctionFacts) -> Iterator[Code]:
@@ -286,8 +298,20 @@ def _code_within(facts: ClassFacts | FunctionFacts) -> Iterator[Code]:
                 yield from _code_within(inner)
 
 
-def classes_of(module: ModuleFacts, about: frozenset[bytes] | None = None) -> Iterator[ClassFacts]:
-    """Every class of a file, nested ones too; ``about`` as for `code_of`."""
-    for code in code_of(module, about):
-        if isinstance(code.scope.owner, ClassFacts):
-            yield code.scope.owner
+def classes_of(module: ModuleFacts, about: frozenset[bytes]) -> Iterator[ClassFacts]:
+    """Every class of a file, nested ones too, in top-level statements that mention one of the identifiers."""
+    for index, (start, _) in enumerate(module.spans):
+        words = module.words_of(index)
+        if b"class" in words and not about.isdisjoint(words):
+            for code in _code_at(module, index, start):
+                if isinstance(code.scope.owner, ClassFacts):
+                    yield code.scope.owner
+
+
+def declarations_of(module: ModuleFacts, value: re.Pattern[bytes]) -> Iterator[Code]:
+    """The module's own statements, and the class bodies in definitions whose text matches ``value``."""
+    for index, (start, end) in enumerate(module.spans):
+        if index not in module.definitions_at or (
+            b"class" in module.words_of(index) and value.search(module.utf8, start, end)
+        ):
+            yield from (code for code in _code_at(module, index, start) if code.function is None)

@@ -1,44 +1,118 @@
-"""Who hands an object over: the places where a class's instances are registered as tools of an agent."""
+"""What makes a class a part of an agent: its bases, its decorators, or who hands its objects over as tools."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from toollint.analyses.values import Instance, Method, Values
-from toollint.facts import ClassFacts, Code, FunctionFacts, code_of
+from toollint.catalog import Tool
+from toollint.facts import Assigned, ClassFacts, Code, FunctionFacts, classes_of, code_of
 from toollint.model import Place
 from toollint.project import Library
-from toollint.syntax import Call, Chain, Collection, Expr, argument, prefix, walk
+from toollint.syntax import Call, Chain, Collection, Expr, Name, argument, callee, prefix, walk
 
 
-def registered_as_tool(values: Values, cls: ClassFacts) -> Place | None:
-    """The first place in the project where an instance, or one of its methods, is given to an agent as a tool."""
-    for module in values.project.mentioning(cls.name, "tools"):
-        for code in code_of(module, frozenset({b"tools"})):
+class Component(NamedTuple):
+    """Why a class is part of an agent.
+
+    ``role`` is the word for it in a message; ``tool`` is how its framework makes tools, None for other components.
+    ``place`` is where something other than its bases makes it one. ``heir``: it is none itself, a subclass is.
+    """
+
+    role: str
+    tool: Tool | None = None
+    place: Place | None = None
+    heir: ClassFacts | None = None
+
+
+def component_of(values: Values, cls: ClassFacts) -> Component | None:
+    """What makes the class a component, None where nothing says so."""
+    found = _by_bases(values, cls) or _by_decorator(values, cls) or _by_methods(values, cls)
+    return found or _by_registration(values, cls) or _by_subclass(values, cls)
+
+
+def _by_bases(values: Values, cls: ClassFacts) -> Component | None:
+    lineage = values.project.lineage(cls)
+    for name in (*(ancestor.full_name for ancestor in lineage.classes[1:]), *lineage.libraries):
+        tool, kind = values.catalog.tool(name), values.catalog.kind(name)
+        if tool is not None or (kind is not None and (kind.role or kind.kind in {"tool", "agent"})):
+            return Component((kind.role if kind else "") or "tool", tool)
+    return None
+
+
+def _by_decorator(values: Values, cls: ClassFacts) -> Component | None:
+    for decorator in cls.node.decorators:
+        target = values.project.resolve(cls.outer, callee(decorator) or decorator)
+        tool = values.catalog.tool(target.name) if isinstance(target, Library) else None
+        if tool is not None:
+            return Component("component", tool)
+    return None
+
+
+def _by_methods(values: Values, cls: ClassFacts) -> Component | None:
+    """A class whose methods a decorator makes tools: a plugin, a set of tools."""
+    for function in cls.functions:
+        tool = values.decorated_tool(function)
+        if tool is not None:
+            return Component("tool", tool, function.place)
+    return None
+
+
+def _by_subclass(values: Values, cls: ClassFacts) -> Component | None:
+    """A class that acquires for its subclasses, of which one is a component."""
+    for module in values.project.mentioning(cls.name):
+        for heir in classes_of(module, frozenset({cls.name.encode()})):
+            lineage = values.project.lineage(heir)
+            if lineage.known and cls in lineage.classes[1:]:
+                found = _by_bases(values, heir)
+                if found is not None:
+                    return found._replace(place=heir.place, heir=heir)
+    return None
+
+
+# --- registration ------------------------------------------------------------------------------------------------
+
+
+def _by_registration(values: Values, cls: ClassFacts) -> Component | None:
+    """The first place in the project where the class, an instance or one of its methods is given away as a tool."""
+    for module in values.project.mentioning(cls.name):
+        for code in code_of(module, frozenset({b"tools", b"from_function", cls.name.encode()})):
             for expr in _registered(values, code):
                 if _belongs_to(values, values.of(code.scope, expr), cls):
-                    return code.at(expr.start, expr.end)
+                    return Component("tool", place=code.at(expr.start, expr.end))
     return None
 
 
 def _registered(values: Values, code: Code) -> Iterator[Expr]:
-    """What the calls in ``code`` register: the elements of ``tools=[...]`` and of a holder's list."""
+    """What the calls in ``code`` register: elements of ``tools=[...]`` and of a holder's list, what a factory wraps."""
     for node in walk(code.block, into=False):
         if not isinstance(node, Chain):
             continue
         for index, link in enumerate(node.links):
             if isinstance(link, Call):
-                given = argument(link, "tools")
-                if given is None and link.args and _takes_tools_first(values, code, prefix(node, index)):
-                    given = link.args[0].value
-                if isinstance(given, Collection):
-                    yield from given.items
+                yield from _given(values, code, prefix(node, index), link)
 
 
-def _takes_tools_first(values: Values, code: Code, callee: Expr) -> bool:
-    value = values.of(code.scope, callee)
-    tool = values.catalog.tool(value.name) if isinstance(value, Library) else None
-    return tool is not None and tool.kind == "holder"
+def _given(values: Values, code: Code, called: Expr, call: Call) -> Iterator[Expr]:
+    value = values.of(code.scope, called)
+    name = value.name if isinstance(value, Library) else ""
+    tool, effect = values.catalog.tool(name), values.catalog.effect(name)
+    if tool is not None and tool.kind in {"factory", "decorator", "class"}:
+        yield from (arg.value for arg in call.args)
+    position = effect.params.index("tools") if effect is not None and "tools" in effect.params else None
+    if tool is not None and tool.kind == "holder" and position is None:
+        position = 0
+    yield from _elements(code, argument(call, "tools", position))
+
+
+def _elements(code: Code, given: Expr | None) -> tuple[Expr, ...]:
+    """The elements of a list that is written out where it is given, or bound to a name of the same scope."""
+    if isinstance(given, Name):
+        found = code.scope.bindings.get(given.id, ())
+        if len(found) == 1 and isinstance(found[0], Assigned):
+            given = found[0].stmt.value
+    return given.items if isinstance(given, Collection) else ()
 
 
 def _belongs_to(values: Values, value: object, cls: ClassFacts) -> bool:
@@ -46,8 +120,5 @@ def _belongs_to(values: Values, value: object, cls: ClassFacts) -> bool:
         value = value.receiver
     if isinstance(value, FunctionFacts):
         return value.cls is cls
-    return (
-        isinstance(value, Instance)
-        and isinstance(value.cls, ClassFacts)
-        and cls in values.project.lineage(value.cls).classes
-    )
+    owner = value.cls if isinstance(value, Instance) else value
+    return isinstance(owner, ClassFacts) and cls in values.project.lineage(owner).classes

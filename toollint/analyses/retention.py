@@ -7,6 +7,7 @@ evicts, and the rules are silent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from toollint.analyses.kinds import Kept, kept, kept_by
 from toollint.analyses.values import Instance, Values
 from toollint.catalog import Container as Row
-from toollint.facts import Assigned, ClassFacts, Code, ModuleFacts, Opaque, Parameter, Scope, code_of
+from toollint.facts import Assigned, ClassFacts, Code, ModuleFacts, Opaque, Parameter, Scope, code_of, declarations_of
 from toollint.model import Note, Place, Role
 from toollint.project import Library, Variable
 from toollint.syntax import (
@@ -47,6 +48,7 @@ from toollint.syntax import (
 _EVICTIONS = frozenset({"pop", "popitem", "popleft", "clear", "remove", "discard", "__delitem__", "move_to_end"})
 _READS = frozenset({"get", "keys", "values", "items", "copy", "index", "count", "__contains__", "__getitem__"})
 _WRITES = {"setdefault": (0, 1), "append": (None, 0), "appendleft": (None, 0), "add": (0, None), "insert": (None, 1)}
+_DISPLAY = re.compile(rb"^[ \t]+\w+[ \t]*(?::[^=\r\n]+)?=[ \t]*(?:[\[{]|(?:\w+\.)*[A-Za-z]+\()", re.MULTILINE)
 _READING_BUILTINS = frozenset(
     f"builtins.{name}"
     for name in [
@@ -105,9 +107,7 @@ class Container:
     @classmethod
     def find(cls, values: Values, module: ModuleFacts) -> Iterator[Container]:
         """The containers that a file declares, in source order."""
-        for code in code_of(module):
-            if code.scope.kind == "function":
-                continue
+        for code in declarations_of(module, _DISPLAY):
             for stmt in code.block:
                 if isinstance(stmt, Bind) and stmt.value is not None and len(stmt.targets) == 1 and not stmt.op:
                     target = stmt.targets[0]

@@ -158,14 +158,15 @@ class Memoizer(NamedTuple):
 
     ``form``: used bare (``@cache``), called (``@lru_cache(8)``) or both. ``bound``: how many entries it keeps unless
     told otherwise, None without limit. ``store``: the argument that brings a container of its own, which then decides
-    about bounds. ``ruff`` tells that B019 reports it on methods.
+    about bounds. ``keeps``: arguments and results, results only (the key is a text or a hash), or nothing that lives
+    on (pickled copies, entries that expire by themselves). ``ruff`` tells that B019 reports it on methods.
     """
 
     name: str
     form: Literal["bare", "called", "both"]
     bound: int | None = None
     store: str = ""
-    weak: bool = False
+    keeps: Literal["all", "results", "nothing"] = "all"
     async_: bool = False
     per_instance: bool = False
     ruff: bool = False
@@ -188,13 +189,14 @@ class Memoized(NamedTuple):
 class Container(NamedTuple):
     """A constructor of containers. ``bound`` names what limits it: always, never, or the argument that has to be set.
 
-    ``weak`` tells which side is held weakly.
+    ``weak`` tells which side is held weakly, ``expires`` that entries go after some time of their own accord.
     """
 
     name: str
     shape: Literal["mapping", "sequence", "set"]
     bound: str = "never"
     weak: Literal["", "keys", "values", "items"] = ""
+    expires: bool = False
     evidence: str = ""
     note: str = ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from toollint.fixes.outline import NEWLINE, CannotFix, Piece, after_line, line_gap, outline
@@ -102,7 +103,11 @@ def _imported(statement: ast.stmt) -> Iterator[_Binding]:
 
 def _insertion(source: Source, step: AddImport, ahead: Iterable[Piece]) -> tuple[Span, str]:
     line = f"import {step.module}" if step.name is None else f"from {step.module} import {step.name}"
-    anchor, joins = _anchor(source, ahead)
+    pieces = list(ahead)
+    anchor, joins = _anchor(source, pieces)
+    if joins and _is_stdlib(step.module) and step.name is None:
+        beside = _beside_stdlib(source, pieces, anchor)
+        anchor = anchor if beside is None else beside
     header = _HEADER.match(source.utf8)
     offset = anchor if anchor is not None else header.end() if header else 0
     newline = source.newline
@@ -133,6 +138,33 @@ def _anchor(source: Source, ahead: Iterable[Piece]) -> tuple[int | None, bool]:
         if is_first or (is_import and below is not None):
             offset, joins = below, not is_first
     return offset, joins
+
+
+def _beside_stdlib(source: Source, pieces: Iterable[Piece], below: int | None) -> int | None:
+    """Return where a plain import of the standard library stands among its like: import sorters leave it there."""
+    block = [piece for piece in pieces if piece.statements and below is not None and piece.span.end <= below]
+    stdlib = [piece for piece in block if all(map(_imports_stdlib, piece.statements or ()))]
+    plain = [piece for piece in stdlib if all(isinstance(each, ast.Import) for each in piece.statements or ())]
+    if plain:
+        return after_line(source, plain[-1].span.end)
+    if not stdlib:
+        return None
+    start = stdlib[0].span.start
+    above = source.utf8[:start].splitlines(keepends=True)
+    return None if above and (above[-1].strip().startswith(b"#") or not above[-1].endswith((b"\n", b"\r"))) else start
+
+
+def _imports_stdlib(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Import(names=names):
+            return all(_is_stdlib(each.name) for each in names)
+        case ast.ImportFrom(module=str(module), level=0):
+            return module != "__future__" and _is_stdlib(module)
+    return False
+
+
+def _is_stdlib(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names
 
 
 def _is_future(statements: Iterable[ast.stmt]) -> bool:

@@ -1,0 +1,220 @@
+"""Whether a write can go on adding entries for as long as the process runs.
+
+It cannot where the key comes from a set that the program text bounds (constants, enums, types, names of functions), nor
+where the write is part of starting up: while a module is imported, or when something is registered under its own name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from toollint.analyses.kinds import kept
+from toollint.analyses.uses import Use
+from toollint.analyses.values import Instance, Values
+from toollint.facts import Assigned, ClassFacts, Entered, FunctionFacts, ModuleFacts, Opaque, Parameter, Scope, code_of
+from toollint.project import Library, Variable
+from toollint.syntax import (
+    Attr,
+    Bind,
+    Call,
+    Chain,
+    Clause,
+    Collection,
+    Const,
+    Dict,
+    Expr,
+    For,
+    Index,
+    Lambda,
+    Name,
+    Return,
+    last_name,
+    walk,
+)
+
+_FINITE = frozenset({"builtins.bool", "builtins.type", "typing.Type", "typing.Literal", "typing_extensions.Literal"})
+_NAMES_OF_CODE = frozenset({"__class__", "__name__", "__qualname__", "__module__"})
+_PURE = frozenset(f"builtins.{name}" for name in ["str", "repr", "tuple", "frozenset", "len", "hash", "int", "bool"])
+_REGISTRAR = re.compile(r"_*(?:re)?(?:register|install|add_tool|add_agent|set_default|set_global)(?:_|$)")
+_OWN_NAME = re.compile(r"(?:\w*_)?(?:name|key|slug|kind|type|role)")
+
+
+def can_grow(values: Values, use: Use) -> bool:
+    """Whether a write can add entries without end."""
+    scope = use.code.scope
+    bounded = not use.appends and all(is_finite(values, scope, key) for key in use.keys)
+    return not bounded and not _is_registration(values, use) and not _is_passed_by(use)
+
+
+# --- keys --------------------------------------------------------------------------------------------------------
+
+
+def is_finite(values: Values, scope: Scope, key: Expr) -> bool:
+    """Whether the program text bounds what an expression can be."""
+    if isinstance(key, Const):
+        return True
+    if isinstance(key, Name):
+        return _is_finite_name(values, scope, key)
+    if isinstance(key, Chain):
+        return _is_finite_chain(values, scope, key)
+    if isinstance(key, Lambda | Clause):
+        return False
+    return all(is_finite(values, scope, part) for part in key if not isinstance(part, int | str | tuple)) and all(
+        is_finite(values, scope, item) for part in key if isinstance(part, tuple) for item in part if not isinstance(item, str)
+    )
+
+
+def _is_finite_chain(values: Values, scope: Scope, chain: Chain) -> bool:
+    """Attributes and methods of what is finite are finite; so are types, and the names of functions and types."""
+    last = chain.links[-1]
+    if isinstance(last, Attr) and last.name in _NAMES_OF_CODE:
+        return True
+    value = values.of(scope, chain)
+    if isinstance(value, ClassFacts | Instance):
+        return _is_finite_value(values, value)
+    target = values.project.resolve(scope, chain.base)
+    if isinstance(target, Library) and isinstance(chain.links[0], Call):
+        pure = target.name in _PURE or target.name == "builtins.type" and len(chain.links[0].args) == 1
+        return pure and (target.name == "builtins.type" or _arguments_are_finite(values, scope, chain))
+    if isinstance(target, FunctionFacts) or any(isinstance(link, Index) for link in chain.links):
+        return False
+    return is_finite(values, scope, chain.base) and _arguments_are_finite(values, scope, chain)
+
+
+def _arguments_are_finite(values: Values, scope: Scope, chain: Chain) -> bool:
+    calls = [link for link in chain.links if isinstance(link, Call)]
+    return all(is_finite(values, scope, arg.value) for call in calls for arg in call.args)
+
+
+def _is_finite_name(values: Values, scope: Scope, name: Name) -> bool:
+    target = values.project.named(scope, name.id)
+    if not isinstance(target, Variable):
+        return isinstance(target, ClassFacts | ModuleFacts | FunctionFacts)
+    value = values.of(scope, name)
+    if isinstance(value, ClassFacts | Instance) and _is_finite_value(values, value):
+        return True
+    if any(isinstance(binding, Opaque) for binding in target.bindings):
+        return _runs_over_constants(values, target)
+    if target.scope.kind == "module":
+        return not any(isinstance(binding, Parameter | Entered) for binding in target.bindings)
+    assigned = [binding.stmt for binding in target.bindings if isinstance(binding, Assigned)]
+    return len(assigned) == len(target.bindings) and all(
+        stmt.value is not None and name.id not in _names_in(stmt.value) and is_finite(values, target.scope, stmt.value)
+        for stmt in assigned
+    )
+
+
+def _is_finite_value(values: Values, value: ClassFacts | Instance) -> bool:
+    if isinstance(value, ClassFacts):
+        return True
+    if isinstance(value.cls, Library):
+        return value.cls.name in _FINITE
+    above = values.project.lineage(value.cls).libraries
+    return any(name.startswith("enum.") or name == "builtins.type" for name in above)
+
+
+def _runs_over_constants(values: Values, variable: Variable) -> bool:
+    """Whether a name is only the target of loops over displays, constants of a module, and enums."""
+    owner = variable.scope.owner
+    if not isinstance(owner, FunctionFacts):
+        return False
+    loops = [
+        node
+        for node in walk(owner.node.body, into=False)
+        if isinstance(node, For | Clause) and variable.name in _names_in(node.target)
+    ]
+    return len(loops) == len(variable.bindings) and all(
+        _is_constant_source(values, variable.scope, loop.iter) for loop in loops
+    )
+
+
+def _is_constant_source(values: Values, scope: Scope, source: Expr) -> bool:
+    if isinstance(source, Collection | Dict):
+        return is_finite(values, scope, source)
+    base = source.base if isinstance(source, Chain) else source
+    target = values.project.resolve(scope, base)
+    if isinstance(target, ClassFacts):
+        return _is_finite_value(values, Instance(target))
+    if not isinstance(target, Variable) or target.scope.kind == "function" or len(target.bindings) != 1:
+        return False
+    binding = target.bindings[0]
+    return isinstance(binding, Assigned) and isinstance(binding.stmt.value, Collection | Dict)
+
+
+def _names_in(expr: Expr) -> set[str]:
+    return {node.id for node in walk(expr) if isinstance(node, Name)}
+
+
+# --- starting up -------------------------------------------------------------------------------------------------
+
+
+def _is_registration(values: Values, use: Use) -> bool:
+    """Whether the write enters a part of the program, not a thing that requests bring."""
+    functions = list(_around(use))
+    if any(_REGISTRAR.match(function.name) or _is_decorator(values, function) for function in functions):
+        return True
+    return _is_under_own_name(use) or _runs_at_import(values, functions[-1])
+
+
+def _around(use: Use) -> Iterator[FunctionFacts]:
+    """The functions that a use stands in, innermost first."""
+    scope: Scope | None = use.code.scope
+    while scope is not None:
+        if isinstance(scope.owner, FunctionFacts):
+            yield scope.owner
+        scope = scope.parent
+
+
+def _is_decorator(values: Values, function: FunctionFacts) -> bool:
+    """Whether it gives back what it is given, and that is nothing heavy: ``def tool(function): ...; return function``."""
+    params = {param.name: param for param in function.node.params if param.name != function.receiver}
+    for node in walk(function.node.body, into=False):
+        if isinstance(node, Return) and isinstance(node.value, Name) and node.value.id in params:
+            types = values.annotation(function.outer, params[node.value.id].annotation)
+            return not any(kept(values, each) for each in types)
+    return False
+
+
+def _is_under_own_name(use: Use) -> bool:
+    """``TOOLS[tool.name] = tool``: there are as many as the program names; ``session.id`` is no such name."""
+    key = use.key
+    return (
+        isinstance(use.value, Name)
+        and isinstance(key, Chain)
+        and isinstance(key.base, Name)
+        and key.base.id == use.value.id
+        and _OWN_NAME.fullmatch(last_name(key)) is not None
+    )
+
+
+def _runs_at_import(values: Values, function: FunctionFacts) -> bool:
+    """Whether all that the project does with a function is to call it while a module is imported."""
+    name = function.name
+    calls = 0
+    for module in values.project.mentioning(name):
+        for code in code_of(module, frozenset({name.encode()})):
+            for node in walk(code.block, into=False):
+                if isinstance(node, Name | Chain) and last_name(node) == name:
+                    calls += isinstance(node, Chain)
+                    if code.function is not None:
+                        return False
+    return calls > 0
+
+
+def _is_passed_by(use: Use) -> bool:
+    """Whether the function can return the very value without storing it: then it chooses what is stored.
+
+    ``if not importable(func): return made`` before ``CACHE[func] = made``.
+    """
+    function = use.code.function
+    if function is None or not isinstance(use.value, Name):
+        return False
+    name, stored = use.value.id, use.node.start
+    nodes = list(walk(function.node.body, into=False))
+    made = [n.end for n in nodes if isinstance(n, Bind) and any(isinstance(t, Name) and t.id == name for t in n.targets)]
+    last = max((end for end in made if end <= stored), default=None)
+    return last is not None and any(
+        isinstance(n, Return) and isinstance(n.value, Name) and n.value.id == name and last <= n.start < stored
+        for n in nodes
+    )

@@ -1,0 +1,241 @@
+"""Memoizers: the decorators that keep what passes through a function, the catalogue's and the project's own.
+
+One of the project's own is a decorator around a memoizer of the catalogue, or one whose inner function stores what the
+function under it returns in a dict that outlives the call, and never takes anything out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from toollint.analyses.values import Values
+from toollint.catalog import Memoizer
+from toollint.facts import Assigned, ClassFacts, FunctionFacts, Scope
+from toollint.project import Library, Variable
+from toollint.syntax import (
+    Attr,
+    Bind,
+    Call,
+    Chain,
+    Const,
+    Delete,
+    Dict,
+    Expr,
+    Index,
+    Name,
+    argument,
+    attribute_of,
+    callee,
+    is_none,
+    last_call,
+    last_name,
+    subscripted,
+    walk,
+)
+
+_DICTS = frozenset({"dict", "OrderedDict", "defaultdict"})
+_EVICTIONS = frozenset({"pop", "popitem", "clear"})
+_COPY_OR_EXPIRE = ("ttl", "serializer")
+"""Arguments of memoizers whose entries go by themselves, or are no objects but their bytes."""
+
+
+class Applied(NamedTuple):
+    """A memoizer as it stands over a function: ``call`` configures it, ``row`` is None for the project's own."""
+
+    name: str
+    row: Memoizer | None = None
+    call: Call | None = None
+
+    @property
+    def keeps_arguments(self) -> bool:
+        """Whether the keys of its entries are the arguments themselves."""
+        made_key = self.call is not None and argument(self.call, "key") is not None
+        return not made_key and (self.row is None or self.row.keeps == "all")
+
+    @property
+    def bound(self) -> int | None:
+        """How many entries it keeps, None without a limit or where that is not known."""
+        if self.row is None or self.row.bound is None:
+            return None
+        size = argument(self.call, "maxsize", 0) if self.call is not None else None
+        if size is None:
+            return self.row.bound
+        return size.value if isinstance(size, Const) and isinstance(size.value, int) else None
+
+
+def applied(values: Values, scope: Scope, expr: Expr) -> Applied | None:
+    """The memoizer that a decorator is, None for one that memoizes nothing or keeps nothing alive."""
+    target = values.project.resolve(scope, callee(expr) or expr)
+    if isinstance(target, Library):
+        return _of_library(values, scope, target, last_call(expr))
+    if isinstance(target, FunctionFacts):
+        return Applied(target.name) if _memoizes(values, target, frozenset()) else None
+    if isinstance(target, ClassFacts):
+        return Applied(target.name) if _objects_memoize(target) else None
+    if isinstance(target, Variable) and callee(expr) is None:
+        value = _only_value(target)  # memo = lru_cache(maxsize=32)
+        return applied(values, target.scope, value) if value is not None and callee(value) is not None else None
+    return None
+
+
+def _of_library(values: Values, scope: Scope, target: Library, call: Call | None) -> Applied | None:
+    row = values.catalog.memoizer(target.name)
+    if row is None or row.keeps == "nothing" or row.per_instance:
+        return None
+    if call is not None:
+        size = argument(call, "maxsize", 0)
+        one_at_most = isinstance(size, Const) and size.value in {0, 1}
+        fleeting = any(not is_none(argument(call, name) or Const(None, 0, 0)) for name in _COPY_OR_EXPIRE)
+        store = argument(call, row.store, 0) if row.store else None
+        if one_at_most or fleeting or not _store_keeps(values, scope, store):
+            return None
+    return Applied(row.name.rpartition(".")[2], row, call)
+
+
+def _store_keeps(values: Values, scope: Scope, store: Expr | None) -> bool:
+    """Whether the container that a memoizer is given holds on to its entries; no for one that is not understood."""
+    if store is None or isinstance(store, Dict):
+        return True
+    made = callee(store)
+    target = values.project.resolve(scope, made or store)
+    if isinstance(target, Variable):
+        value = _only_value(target)
+        return value is not None and not isinstance(value, Name) and _store_keeps(values, target.scope, value)
+    row = values.catalog.container(target.name) if made is not None and isinstance(target, Library) else None
+    return row is not None and not row.weak and not row.expires
+
+
+def _only_value(variable: Variable) -> Expr | None:
+    """What the one assignment to a variable gives it."""
+    binding = variable.bindings[0]
+    return binding.stmt.value if len(variable.bindings) == 1 and isinstance(binding, Assigned) else None
+
+
+# --- the project's own -------------------------------------------------------------------------------------------
+
+
+def _memoizes(values: Values, decorator: FunctionFacts, given: frozenset[str]) -> bool:
+    """Whether a decorator (or the factory of one) memoizes; ``given`` are the parameters around it."""
+    given |= {param.name for param in decorator.node.params}
+    if any(_hands_to_memoizer(values, decorator.scope, node, given) for node in walk(decorator.node.body, into=False)):
+        return True
+    return any(
+        (_calls(inner.node.body, given) and _is_memoized(values, inner))
+        or _stores_results(inner, given)
+        or _memoizes(values, inner, given)
+        for inner in _inner(decorator)
+    )
+
+
+def _inner(function: FunctionFacts) -> Iterator[FunctionFacts]:
+    for bindings in function.scope.bindings.values():
+        yield from (binding for binding in bindings if isinstance(binding, FunctionFacts))
+
+
+def _is_memoized(values: Values, function: FunctionFacts) -> bool:
+    return any(_is_library_memoizer(values, function.outer, decorator) for decorator in function.decorators)
+
+
+def _is_library_memoizer(values: Values, scope: Scope, expr: Expr) -> bool:
+    return isinstance(values.project.resolve(scope, callee(expr) or expr), Library) and bool(
+        applied(values, scope, expr)
+    )
+
+
+def _hands_to_memoizer(values: Values, scope: Scope, node: object, given: frozenset[str]) -> bool:
+    """Whether it is ``lru_cache(...)(function)``, with a parameter in the last call."""
+    call, maker = (last_call(node), callee(node)) if isinstance(node, Chain) else (None, None)
+    if call is None or maker is None or len(call.args) != 1:
+        return False
+    passed = any(isinstance(part, Name) and part.id in given for part in walk(call.args[0].value))
+    return passed and _is_library_memoizer(values, scope, maker)
+
+
+def _calls(node: object, names: frozenset[str]) -> bool:
+    """Whether one of the names is called anywhere inside."""
+    return any(
+        isinstance(part, Chain)
+        and isinstance(part.base, Name)
+        and part.base.id in names
+        and isinstance(part.links[0], Call)
+        for part in walk(node)
+    )
+
+
+def _stores_results(inner: FunctionFacts, given: frozenset[str]) -> bool:
+    """Whether a wrapper stores what the wrapped function returns in a dict around it, and evicts nothing."""
+    return any(
+        _is_outer_dict(inner, head) and not _is_evicted(inner, last_name(head))
+        for head in _stored(inner, lambda value: _calls(value, given))
+    )
+
+
+def _stored(function: FunctionFacts, is_result: Callable[[Expr], bool]) -> Iterator[Expr]:
+    """Each ``head`` of ``head[key] = value``, where the value is a result, directly or by a local name."""
+    for stmt in walk(function.node.body, into=False):
+        if not isinstance(stmt, Bind) or stmt.value is None:
+            continue
+        local = function.scope.bindings.get(stmt.value.id, ()) if isinstance(stmt.value, Name) else ()
+        made = [b.stmt.value for b in local if isinstance(b, Assigned) and b.stmt.value is not None]
+        if any(map(is_result, [stmt.value, *made])):
+            yield from (subscripted(target)[0] for target in stmt.targets if subscripted(target)[1])
+
+
+def _is_outer_dict(inner: FunctionFacts, head: Expr) -> bool:
+    """Whether it is a dict made outside of the wrapper: a variable around it, or an attribute of the wrapper."""
+    if isinstance(head, Chain):
+        if isinstance(head.links[-1], Index):
+            return _is_outer_dict(inner, subscripted(head)[0])
+        found = inner.scope.find(head.base.id) if isinstance(head.base, Name) else None
+        return found is not None and isinstance(found[1][-1], FunctionFacts)
+    found = inner.scope.find(head.id) if isinstance(head, Name) else None
+    return (
+        found is not None
+        and found[0] is not inner.scope
+        and all(isinstance(binding, Assigned) and _is_new_dict(binding.stmt.value) for binding in found[1])
+    )
+
+
+def _is_new_dict(value: Expr | None) -> bool:
+    if isinstance(value, Dict):
+        return not value.items
+    return value is not None and last_call(value) is not None and last_name(value) in _DICTS
+
+
+def _is_evicted(function: FunctionFacts, store: str) -> bool:
+    """Whether the function, or one that stands beside it, takes entries out of the dict."""
+    around = function.outer.owner
+    body = around.node.body if isinstance(around, FunctionFacts) else function.node.body
+    for node in walk(body):
+        if isinstance(node, Delete) and any(last_name(subscripted(target)[0]) == store for target in node.targets):
+            return True
+        if isinstance(node, Chain) and any(isinstance(link, Attr) and link.name in _EVICTIONS for link in node.links):
+            if store in {getattr(node.base, "id", ""), *(getattr(link, "name", "") for link in node.links)}:
+                return True
+    return False
+
+
+def _objects_memoize(cls: ClassFacts) -> bool:
+    """Whether objects of a class memoize a function: ``__call__`` stores its results in a dict of ``__init__``."""
+    init, call = cls.methods.get("__init__"), cls.methods.get("__call__")
+    if init is None or call is None:
+        return False
+    made = [stmt for stmt in init.node.body if isinstance(stmt, Bind) and stmt.value is not None]
+    stores = {attribute_of(target, init.receiver) for stmt in made for target in stmt.targets if _is_new_dict(stmt.value)}
+    wrapped = {
+        attribute_of(target, init.receiver)
+        for stmt in made
+        for target in stmt.targets
+        if isinstance(stmt.value, Name) and stmt.value.id in {param.name for param in init.node.params}
+    }
+
+    def is_result(value: Expr) -> bool:
+        return any(attribute_of(callee(node) or node, call.receiver) in wrapped - {None} for node in _chains(value))
+
+    found = [attribute_of(head, call.receiver) for head in _stored(call, is_result)]
+    return any(name in stores and name is not None and not _is_evicted(call, name) for name in found)
+
+
+def _chains(value: Expr) -> Iterator[Chain]:
+    return (node for node in walk(value) if isinstance(node, Chain))

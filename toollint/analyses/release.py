@@ -1,0 +1,199 @@
+"""Who could release what an attribute holds: closers by their name, and code that uses an attribute up.
+
+Generous on purpose: what merely may be a release counts as one, so that a finding says «nobody» and means it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from toollint.analyses.values import Instance, Values
+from toollint.catalog import Resource
+from toollint.facts import ClassFacts, Code, FunctionFacts, code_of
+from toollint.syntax import (
+    Attr,
+    Bind,
+    Bool,
+    Call,
+    Chain,
+    Collection,
+    Const,
+    Ellipsis_,
+    Evaluate,
+    Expr,
+    For,
+    IfExp,
+    Name,
+    Raise,
+    Return,
+    Simple,
+    Walrus,
+    With,
+    attribute_of,
+    is_none,
+    last_name,
+    prefix,
+    walk,
+)
+
+_CLOSER = re.compile(
+    r"_*(?:a|async_|do_|safe_|try_)?"
+    r"(?:close|shut_?down|disconnect|clean_?up|dispose|terminate|tear_?down|destroy|stop|release|quit|kill|exit"
+    r"|finali[sz]e|logout)"
+    r"(?:_(?:async|sync|all|now|self|quietly|safely|connections?|conn|clients?|sessions?|pools?|db|database|driver|engine"
+    r"|resources?|browser|sandbox|executor|threads?|server|process))*(?:__)?|__del__"
+)
+"""A method that ends the life of an object; `close_issue` and `cleanup_jobs` are a tool's business."""
+_TAKES_OVER = re.compile(
+    r"clos|shut_?down|stop|disconnect|clean_?up|dispos|terminat|tear_?down|releas|destroy|quit|kill|exit|finali[sz]"
+    r"|enter_|^(?:append|add|register|push|callback)$"
+)
+"""A function that is given a resource and may answer for it from then on."""
+_REFLECTION = frozenset({"getattr", "setattr", "vars", "__dict__"})
+
+
+class Held(NamedTuple):
+    """What is looked for: an attribute of ``self`` and the resource in it."""
+
+    attribute: str
+    resource: Resource
+
+    @property
+    def verbs(self) -> frozenset[str]:
+        """The methods that release it, by the catalogue."""
+        return frozenset({self.resource.release.rpartition(".")[2] or "close", *self.resource.others})
+
+
+def is_closer(name: str) -> bool:
+    """Whether a method of this name ends the life of its object."""
+    return _CLOSER.fullmatch(name) is not None
+
+
+def is_empty(function: FunctionFacts) -> bool:
+    """Whether a method does nothing: a docstring, ``pass``, ``...``, ``return None`` or an exception alone."""
+    return all(
+        isinstance(stmt, Simple | Raise)
+        or (isinstance(stmt, Evaluate) and isinstance(stmt.value, Const | Ellipsis_))
+        or (isinstance(stmt, Return) and (stmt.value is None or is_none(stmt.value)))
+        for stmt in function.node.body
+    )
+
+
+# --- inside the class --------------------------------------------------------------------------------------------
+
+
+def may_release(function: FunctionFacts, held: Held) -> bool:
+    """Whether a method enters the attribute in a ``with``, closes it, or hands it to something that may."""
+    here = _Method(function, held)
+    for node in walk(function.node.body):
+        if isinstance(node, With):
+            kept = held.resource.async_with if node.is_async else held.resource.with_
+            if kept != "keeps" and any(here.is_it(context) for context, _ in node.items):
+                return True
+        elif isinstance(node, Chain):
+            if here.closes(node) or here.hands_over(node):
+                return True
+        elif isinstance(node, Bind) and node.value is not None and here.is_it(node.value):
+            if any(isinstance(target, Chain) and not here.is_own(target) for target in node.targets):
+                return True
+    return False
+
+
+class _Method:
+    """A method and the names under which it knows the attribute."""
+
+    def __init__(self, function: FunctionFacts, held: Held) -> None:
+        self.receiver = function.receiver
+        self.held = held
+        self.reflects = False
+        self.aliases = self._aliases(function)
+
+    def _aliases(self, function: FunctionFacts) -> frozenset[str]:
+        """Local names that something is assigned to in which the attribute stands, or that it is assigned from."""
+        names: set[str] = set()
+        for node in walk(function.node.body):
+            if isinstance(node, Bind | For | Walrus):
+                value = node.iter if isinstance(node, For) else node.value
+                targets = node.targets if isinstance(node, Bind) else (node.target,)
+                sources, bound = _parts(value), [part for target in targets for part in _parts(target)]
+                if any(attribute_of(part, self.receiver) == self.held.attribute for part in (*sources, *bound)):
+                    names.update(part.id for part in (*sources, *bound) if isinstance(part, Name))
+            self.reflects |= isinstance(node, Name | Attr) and _word(node) in _REFLECTION
+        return frozenset(names - {self.receiver})
+
+    def is_it(self, expr: Expr) -> bool:
+        if isinstance(expr, Name):
+            return expr.id in self.aliases
+        return attribute_of(expr, self.receiver) == self.held.attribute
+
+    def is_own(self, target: Chain) -> bool:
+        return attribute_of(target, self.receiver) is not None
+
+    def closes(self, chain: Chain) -> bool:
+        """Whether the chain names a releasing method of the attribute, called or not."""
+        names = [link.name if isinstance(link, Attr) else "" for link in chain.links]
+        if not isinstance(chain.base, Name):
+            return self.reflects and is_closer(names[-1])
+        if chain.base.id == self.receiver and names[0] == self.held.attribute:
+            names = names[1:]
+        elif chain.base.id not in self.aliases and not (self.reflects and chain.base.id != self.receiver):
+            return False
+        return any(name in self.held.verbs or is_closer(name) for name in names)
+
+    def hands_over(self, chain: Chain) -> bool:
+        """Whether a call is given the attribute by something that may close it later."""
+        for index, link in enumerate(chain.links):
+            if isinstance(link, Call) and any(self.is_it(arg.value) for arg in link.args):
+                if _TAKES_OVER.search(last_name(prefix(chain, index))):
+                    return True
+        return False
+
+
+def _word(node: Name | Attr) -> str:
+    """The identifier of a name or of an attribute link."""
+    return node.id if isinstance(node, Name) else node.name
+
+
+def _parts(expr: Expr | None) -> list[Expr]:
+    """An expression, or those that a display or a choice is made of."""
+    if isinstance(expr, Collection):
+        return [part for item in expr.items for part in _parts(item)]
+    if isinstance(expr, Bool):
+        return [part for operand in expr.operands for part in _parts(operand)]
+    if isinstance(expr, IfExp):
+        return [*_parts(expr.then), *_parts(expr.orelse)]
+    return [] if expr is None else [expr]
+
+
+# --- outside it --------------------------------------------------------------------------------------------------
+
+
+def may_be_released_outside(values: Values, cls: ClassFacts, held: Held) -> bool:
+    """Whether code of the project closes an attribute of that name on what is, or may be, an object of the class."""
+    for verb in held.verbs:
+        call = re.compile(rf"\.\s*{held.attribute}\s*\.\s*{verb}\b".encode())
+        for module in values.project.mentioning(held.attribute, verb):
+            if not call.search(module.utf8):
+                continue
+            for code in code_of(module, frozenset({held.attribute.encode()})):
+                nodes = walk(code.block, into=False)
+                if any(isinstance(node, Chain) and _closes_on(values, code, node, cls, held) for node in nodes):
+                    return True
+    return False
+
+
+def _closes_on(values: Values, code: Code, chain: Chain, cls: ClassFacts, held: Held) -> bool:
+    names = [link.name if isinstance(link, Attr) else "" for link in chain.links]
+    for index in range(len(names) - 1):
+        if names[index] == held.attribute and names[index + 1] in held.verbs:
+            owner = values.of(code.scope, prefix(chain, index))
+            return not isinstance(owner, Instance) or _related(values, owner, cls)
+    return False
+
+
+def _related(values: Values, owner: Instance, cls: ClassFacts) -> bool:
+    if not isinstance(owner.cls, ClassFacts):
+        return False
+    lineage = values.project.lineage
+    return cls in lineage(owner.cls).classes or owner.cls in lineage(cls).classes
