@@ -171,32 +171,33 @@ class _Names:
         elif isinstance(stmt, Import | ImportFrom):
             for name, target in imported(stmt, self.scope.module):
                 self.add(name, Imported(target))
-        elif isinstance(stmt, Delete):
-            self.opaque(stmt.targets)
         else:
-            self.compound(stmt, origin)
+            self.targets(stmt)
+        for block in blocks(stmt):
+            for inner in block:
+                self.statement(inner, origin)
         self.expressions(stmt)
 
-    def compound(self, stmt: Stmt, origin: int) -> None:
+    def targets(self, stmt: Stmt) -> None:
+        """Add the names that the head of a statement binds."""
         if isinstance(stmt, For):
             self.opaque([stmt.target])
+        elif isinstance(stmt, Delete):
+            self.opaque(stmt.targets)
+        elif isinstance(stmt, Try):
+            self.unknown(handler.name for handler in stmt.handlers)
+        elif isinstance(stmt, Match):
+            self.unknown(name for case in stmt.cases for name in case.binds)
         elif isinstance(stmt, With):
             for context, target in stmt.items:
                 if isinstance(target, Name):
                     self.add(target.id, Entered(context))
                 elif target is not None:
                     self.opaque([target])
-        elif isinstance(stmt, Try):
-            for handler in stmt.handlers:
-                if handler.name:
-                    self.add(handler.name, Opaque())
-        elif isinstance(stmt, Match):
-            for case in stmt.cases:
-                for name in case.binds:
-                    self.add(name, Opaque())
-        for block in blocks(stmt):
-            for inner in block:
-                self.statement(inner, origin)
+
+    def unknown(self, names: Iterable[str | None]) -> None:
+        for name in filter(None, names):
+            self.add(name, Opaque())
 
     def assignment(self, stmt: Bind) -> None:
         for target in stmt.targets:

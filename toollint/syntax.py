@@ -8,8 +8,8 @@ three conventions.
   A definition starts at ``async``, ``def`` or ``class``; its decorators are children that stand before it. Every node
   inside an f-string or a string annotation carries the span of the whole literal: what the interpreter tells about
   places inside strings differs from version to version.
-* **Flat chains.** ``a.b(c)[d]``, ``a + b - c``, ``a and b`` and ``elif`` are one node however long they are, so a walker
-  needs no more stack than the source has brackets. A parenthesised left part starts a node of its own.
+* **Flat chains.** ``a.b(c)[d]``, ``a + b - c``, ``a and b`` and ``elif`` are one node however long they are, so a
+  walker needs no more stack than the source has brackets. A parenthesised left part starts a node of its own.
 * **Depth.** Nodes nested deeper than `MAX_DEPTH` are ``Other(())``: opaque, never an error.
 """
 
@@ -48,7 +48,7 @@ class Name(Node):
 
 @dataclass(frozen=True, slots=True)
 class Const(Node):
-    """A literal; implicit concatenations are one node from the first piece to the last, newlines are ``\\n``."""
+    """A literal; implicit concatenations are one node from the first piece to the last, newlines are LF."""
 
     value: str | bytes | int | float | complex | bool | None
     start: int
@@ -56,7 +56,7 @@ class Const(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Ellipsis_(Node):
+class Dots(Node):
     """The literal ``...``."""
 
     start: int
@@ -272,7 +272,7 @@ Link: TypeAlias = Attr | Call | Index
 Expr: TypeAlias = (
     Name
     | Const
-    | Ellipsis_
+    | Dots
     | FString
     | Chain
     | Collection

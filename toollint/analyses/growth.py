@@ -12,23 +12,27 @@ from collections.abc import Iterator
 from toollint.analyses.kinds import kept
 from toollint.analyses.uses import Use
 from toollint.analyses.values import Instance, Values
-from toollint.facts import Assigned, ClassFacts, Entered, FunctionFacts, ModuleFacts, Opaque, Parameter, Scope, code_of
+from toollint.facts import Assigned, ClassFacts, FunctionFacts, Opaque, Scope, code_of
 from toollint.project import Library, Variable
 from toollint.syntax import (
     Attr,
+    Await,
     Bind,
     Call,
     Chain,
     Clause,
     Collection,
-    Const,
+    Comprehension,
     Dict,
     Expr,
     For,
     Index,
     Lambda,
     Name,
+    Node,
     Return,
+    Walrus,
+    Yield,
     last_name,
     walk,
 )
@@ -36,6 +40,7 @@ from toollint.syntax import (
 _FINITE = frozenset({"builtins.bool", "builtins.type", "typing.Type", "typing.Literal", "typing_extensions.Literal"})
 _NAMES_OF_CODE = frozenset({"__class__", "__name__", "__qualname__", "__module__"})
 _PURE = frozenset(f"builtins.{name}" for name in ["str", "repr", "tuple", "frozenset", "len", "hash", "int", "bool"])
+"""Functions that give no more results than there are arguments."""
 _REGISTRAR = re.compile(r"_*(?:re)?(?:register|install|add_tool|add_agent|set_default|set_global)(?:_|$)")
 _OWN_NAME = re.compile(r"(?:\w*_)?(?:name|key|slug|kind|type|role)")
 
@@ -50,22 +55,19 @@ def can_grow(values: Values, use: Use) -> bool:
 # --- keys --------------------------------------------------------------------------------------------------------
 
 
-def is_finite(values: Values, scope: Scope, key: Expr) -> bool:
-    """Whether the program text bounds what an expression can be."""
-    if isinstance(key, Const):
-        return True
+def is_finite(values: Values, scope: Scope, key: Expr, names: int = 4) -> bool:
+    """Whether the program text bounds what an expression can be; at most ``names`` local names in a row are followed."""
     if isinstance(key, Name):
-        return _is_finite_name(values, scope, key)
+        return _is_finite_name(values, scope, key, names)
     if isinstance(key, Chain):
-        return _is_finite_chain(values, scope, key)
-    if isinstance(key, Lambda | Clause):
+        return _is_finite_chain(values, scope, key, names)
+    if isinstance(key, Comprehension | Lambda | Await | Yield | Walrus):
         return False
-    return all(is_finite(values, scope, part) for part in key if not isinstance(part, int | str | tuple)) and all(
-        is_finite(values, scope, item) for part in key if isinstance(part, tuple) for item in part if not isinstance(item, str)
-    )
+    parts = [part for field in key for part in (field if isinstance(field, tuple) else (field,))]
+    return all(is_finite(values, scope, part, names) for part in parts if isinstance(part, Node))
 
 
-def _is_finite_chain(values: Values, scope: Scope, chain: Chain) -> bool:
+def _is_finite_chain(values: Values, scope: Scope, chain: Chain, names: int) -> bool:
     """Attributes and methods of what is finite are finite; so are types, and the names of functions and types."""
     last = chain.links[-1]
     if isinstance(last, Attr) and last.name in _NAMES_OF_CODE:
@@ -73,35 +75,35 @@ def _is_finite_chain(values: Values, scope: Scope, chain: Chain) -> bool:
     value = values.of(scope, chain)
     if isinstance(value, ClassFacts | Instance):
         return _is_finite_value(values, value)
-    target = values.project.resolve(scope, chain.base)
-    if isinstance(target, Library) and isinstance(chain.links[0], Call):
-        pure = target.name in _PURE or target.name == "builtins.type" and len(chain.links[0].args) == 1
-        return pure and (target.name == "builtins.type" or _arguments_are_finite(values, scope, chain))
-    if isinstance(target, FunctionFacts) or any(isinstance(link, Index) for link in chain.links):
-        return False
-    return is_finite(values, scope, chain.base) and _arguments_are_finite(values, scope, chain)
-
-
-def _arguments_are_finite(values: Values, scope: Scope, chain: Chain) -> bool:
     calls = [link for link in chain.links if isinstance(link, Call)]
-    return all(is_finite(values, scope, arg.value) for call in calls for arg in call.args)
+    base = values.project.resolve(scope, chain.base)
+    if calls and base == Library("builtins.type"):
+        return True
+    if any(isinstance(link, Index) for link in chain.links):
+        return False
+    known = base.name in _PURE if isinstance(base, Library) else isinstance(base, Variable)
+    if calls and not known:
+        return False
+    arguments = [arg.value for call in calls for arg in call.args]
+    return all(is_finite(values, scope, part, names) for part in [chain.base, *arguments])
 
 
-def _is_finite_name(values: Values, scope: Scope, name: Name) -> bool:
+def _is_finite_name(values: Values, scope: Scope, name: Name, names: int) -> bool:
     target = values.project.named(scope, name.id)
     if not isinstance(target, Variable):
-        return isinstance(target, ClassFacts | ModuleFacts | FunctionFacts)
+        return target is not None
     value = values.of(scope, name)
     if isinstance(value, ClassFacts | Instance) and _is_finite_value(values, value):
         return True
+    if target.scope.kind == "module":
+        return True
     if any(isinstance(binding, Opaque) for binding in target.bindings):
         return _runs_over_constants(values, target)
-    if target.scope.kind == "module":
-        return not any(isinstance(binding, Parameter | Entered) for binding in target.bindings)
-    assigned = [binding.stmt for binding in target.bindings if isinstance(binding, Assigned)]
-    return len(assigned) == len(target.bindings) and all(
-        stmt.value is not None and name.id not in _names_in(stmt.value) and is_finite(values, target.scope, stmt.value)
-        for stmt in assigned
+    return names > 0 and all(
+        isinstance(binding, Assigned)
+        and binding.stmt.value is not None
+        and is_finite(values, target.scope, binding.stmt.value, names - 1)
+        for binding in target.bindings
     )
 
 
@@ -130,7 +132,7 @@ def _runs_over_constants(values: Values, variable: Variable) -> bool:
 
 
 def _is_constant_source(values: Values, scope: Scope, source: Expr) -> bool:
-    if isinstance(source, Collection | Dict):
+    if isinstance(source, Collection):
         return is_finite(values, scope, source)
     base = source.base if isinstance(source, Chain) else source
     target = values.project.resolve(scope, base)

@@ -1,8 +1,7 @@
 """Memoized functions: what their caches keep, of arguments and of results.
 
 A memo keeps its keys and its values until they are pushed out, and a bound of 256 saves nobody whose graphs are few
-and heavy (langgraph #3842). Memoizers are the catalogue's, and the project's own: a decorator whose inner function
-fills a dict of the outer one.
+and heavy (langgraph #3842). Only memos that outlive a call count: one made inside a function dies with it.
 """
 
 from __future__ import annotations
@@ -10,223 +9,401 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from typing import NamedTuple
 
-from toollint.analyses.kinds import kept
+from toollint.analyses.kinds import Kept, kept, kept_by
+from toollint.analyses.memoizers import Applied, applied
 from toollint.analyses.ownership import Owner
-from toollint.analyses.values import Instance, Method, Values
-from toollint.catalog import Memoized, Memoizer
+from toollint.analyses.values import Instance, Method, Value, Values
+from toollint.catalog import Memoized
 from toollint.facts import Assigned, ClassFacts, Code, FunctionFacts, ModuleFacts, Scope, code_of
 from toollint.model import Place
-from toollint.project import Library
+from toollint.project import Library, Variable
 from toollint.syntax import (
     Attr,
     Bind,
     Call,
     Chain,
+    Comprehension,
     Const,
-    Dict,
     Expr,
-    Index,
     Name,
     Param,
     Return,
     argument,
+    attribute_of,
     callee,
     last_call,
     last_name,
     prefix,
+    subscripted,
     walk,
 )
 
 _WATCHED = frozenset({"tool", "agent", "graph", "runnable", "resource", "session", "component"})
 _OPEN_TYPES = frozenset({"typing.Any", "builtins.object"})
 _INSPECTORS = frozenset({"signature", "getsource", "unwrap", "isfunction", "ismethod", "iscoroutinefunction"})
-_CODE_ATTRIBUTES = frozenset({"__code__", "__closure__", "__wrapped__", "__defaults__", "__globals__"})
+_CODE_ATTRIBUTES = frozenset({"__code__", "__closure__", "__wrapped__", "__defaults__", "__globals__", "__self__"})
+_CLASS_ATTRIBUTES = frozenset({"__func__", "__class__"})
 _FINITE = frozenset({"builtins.type", "builtins.bool", "typing.Type", "typing.Literal", "typing_extensions.Literal"})
+_CLOSERS = frozenset({"close", "aclose", "shutdown", "disconnect", "dispose", "__exit__", "__aexit__", "__del__"})
+_CLEARERS = frozenset({"cache_clear", "cache_close", "cache_invalidate", "invalidate", "invalidate_all", "clear"})
 
 
 class Pinned(NamedTuple):
-    """What a memo keeps: ``role`` is ``takes`` or ``returns``; ``name`` is a class, or ``callable``."""
+    """What a memo keeps: ``role`` is ``takes``, ``returns`` or ``receiver``; ``name`` is a class, or ``callable``.
+
+    ``holds`` is what makes an object of the project worth it: something heavy in one of its fields.
+    """
 
     role: str
     name: str
     kind: str
+    place: Place
     parameter: str = ""
+    holds: Kept | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class CachedCall:
+    """A call of somebody else's memoized function with something that need not live as long as the process."""
+
+    place: Place
+    function: Memoized
+
+    @property
+    def name(self) -> str:
+        """The function's bare name."""
+        return self.function.name.rpartition(".")[2]
 
 
 @dataclass(frozen=True, eq=False)
 class Memo:
-    """A memoized function of the project (``function``), or a call of somebody else's (``third_party``)."""
+    """A memoized function of the project; ``variable`` is the name that ``name = memo(function)`` binds."""
 
     values: Values
     place: Place
-    name: str
-    memoizer: str
-    function: FunctionFacts | None = None
-    row: Memoizer | None = None
-    decorator: Expr | None = None
-    third_party: Memoized | None = None
+    memoizer: Applied
+    function: FunctionFacts
+    variable: Variable | None = None
 
     @classmethod
-    def find(cls, values: Values, module: ModuleFacts) -> Iterator[Memo]:
+    def find(cls, values: Values, module: ModuleFacts) -> Iterator[Memo | CachedCall]:
         """The memoized functions of a file and its calls of third-party memoized functions."""
-        for code in code_of(module, values.sieve.words(module.path, "memo")):
-            if code.function is not None:
+        foreign = _may_call_memoized(values, module)
+        for code in code_of(module):
+            if code.function is None:
+                yield from cls._wrapped(values, code)
+                continue
+            if _outlives_calls(code.function.outer):
                 yield from cls._decorated(values, code.function)
-            yield from cls._wrapped(values, code)
-            yield from cls._calls(values, code)
+            if foreign:
+                yield from _cached_calls(values, code)
 
     @classmethod
     def _decorated(cls, values: Values, function: FunctionFacts) -> Iterator[Memo]:
         for decorator in function.decorators:
-            name, row = _memoizer(values, function.outer, callee(decorator) or decorator)
-            if name and not _is_off(row, decorator):
-                place = function.at(decorator.start, decorator.end)
-                yield cls(values, place, function.name, name, function, row, decorator)
+            memoizer = applied(values, function.outer, decorator)
+            if memoizer is not None and not _stores_coroutines(memoizer, function):
+                yield cls(values, function.at(decorator.start, decorator.end), memoizer, function)
 
     @classmethod
     def _wrapped(cls, values: Values, code: Code) -> Iterator[Memo]:
-        """``name = lru_cache(...)(function)``."""
-        for stmt in code.block:
+        """``name = lru_cache(...)(function)``, at module or class level."""
+        for stmt in walk(code.block, into=False):
             call = last_call(stmt.value) if isinstance(stmt, Bind) else None
-            if call is None or not isinstance(stmt, Bind) or stmt.value is None or len(call.args) != 1:
+            if call is None or len(call.args) != 1 or not _outlives_calls(code.scope):
                 continue
-            maker = callee(stmt.value)
-            wrapped = values.of(code.scope, call.args[0].value)
-            if maker is None or not isinstance(wrapped, FunctionFacts):
-                continue
-            name, row = _memoizer(values, code.scope, callee(maker) or maker)
-            if name and not _is_off(row, maker):
-                yield cls(values, code.at(stmt.value.start, stmt.value.end), wrapped.name, name, wrapped, row, maker)
-
-    @classmethod
-    def _calls(cls, values: Values, code: Code) -> Iterator[Memo]:
-        for node in walk(code.block, into=False):
-            if not isinstance(node, Chain):
-                continue
-            for index, link in enumerate(node.links):
-                if not isinstance(link, Call):
-                    continue
-                target = values.project.resolve(code.scope, prefix(node, index))
-                row = values.catalog.memoized(target.name) if isinstance(target, Library) else None
-                if row is not None and not _is_module_level(values, code.scope, link):
-                    name = row.name.rpartition(".")[2]
-                    yield cls(values, code.at(node.start, link.end), name, row.name, third_party=row)
+            maker, target = callee(stmt.value), stmt.targets[0]
+            function = values.of(code.scope, call.args[0].value)
+            memoizer = applied(values, code.scope, maker) if maker is not None else None
+            if memoizer is not None and isinstance(function, FunctionFacts) and isinstance(target, Name):
+                variable = Variable(code.scope, target.id, ())
+                yield cls(values, code.at(stmt.value.start, stmt.value.end), memoizer, function, variable)
 
     @property
-    def has_parameters(self) -> bool:
-        """Whether different calls can have different keys: a parameter that is given somewhere."""
-        if self.function is None:
-            return True
-        params = self._parameters
-        if all(param.default is not None for param in params):
-            return any(self._given(param) for param in params)
-        return bool(params)
+    def name(self) -> str:
+        """What callers call it."""
+        return self.function.name if self.variable is None else self.variable.name
 
-    @cached_property
-    def _parameters(self) -> tuple[Param, ...]:
-        assert self.function is not None
+    @property
+    def is_method(self) -> bool:
+        """Whether every call has the object that it is called on among its keys."""
+        return self.function.receiver is not None and not self.function.is_classmethod
+
+    @property
+    def parameters(self) -> tuple[Param, ...]:
+        """The parameters that callers give, without ``self`` or ``cls``."""
         params = self.function.node.params
         return params[1:] if self.function.receiver is not None else params
 
-    def _given(self, param: Param) -> bool:
-        """Whether any call in the project gives an argument to the function."""
-        assert self.function is not None
-        del param
-        for module in self.values.project.mentioning(self.function.name):
+    # --- how many keys, and for how long
+
+    @property
+    def grows(self) -> bool:
+        """Whether calls can bring ever new keys, and nothing in the project empties the memo."""
+        return self._has_changing_keys and not any(self._clears())
+
+    @property
+    def _has_changing_keys(self) -> bool:
+        if self.is_method:
+            return True
+        calls = [*self._calls()]
+        if all(param.default is not None or param.kind in {"var", "kwvar"} for param in self.parameters):
+            return any(call.args for _, call in calls)
+        inside = [(scope, call) for scope, call in calls if scope.kind == "function"]
+        return not inside or any(
+            not _is_permanent(self.values, scope, arg.value) for scope, call in inside for arg in call.args
+        )
+
+    def _mentions(self, *words: str) -> Iterator[tuple[Scope, Chain]]:
+        """Every chain in the project, its tests aside, that starts from the function."""
+        for module in self.values.project.mentioning(self.name, *words):
+            if _is_test(module.path):
+                continue
             for code in code_of(module):
                 for node in walk(code.block, into=False):
-                    if isinstance(node, Chain) and last_name(node) == self.function.name:
-                        call = last_call(node)
-                        if call is not None and call.args and self._is_me(code.scope, callee(node)):
-                            return True
-        return False
+                    if isinstance(node, Chain):
+                        yield code.scope, node
 
-    def _is_me(self, scope: Scope, expr: Expr | None) -> bool:
-        value = self.values.of(scope, expr)
-        return (value.function if isinstance(value, Method) else value) is self.function
+    def _calls(self) -> Iterator[tuple[Scope, Call]]:
+        for scope, chain in self._mentions():
+            for index, link in enumerate(chain.links):
+                if isinstance(link, Call) and self._is_me(scope, prefix(chain, index)):
+                    yield scope, link
+
+    def _clears(self) -> Iterator[Chain]:
+        """``name.cache_clear()`` and its like: somebody manages what the memo keeps."""
+        for scope, chain in self._mentions():
+            for index, link in enumerate(chain.links):
+                if index and isinstance(link, Attr) and link.name in _CLEARERS:
+                    head = prefix(chain, index)
+                    if self._is_me(scope, head) or self._is_me(scope, prefix(chain, index - 1)):
+                        yield chain
+            if isinstance(chain.links[0], Attr) and chain.links[0].name in _CLEARERS and self._is_me(scope, chain.base):
+                yield chain
+
+    def _is_me(self, scope: Scope, expr: Expr) -> bool:
+        if last_name(expr) != self.name:
+            imported = scope.find(expr.id) if isinstance(expr, Name) else None
+            if imported is None or imported[0].kind != "module":
+                return False
+        target = self.values.project.resolve(scope, expr)
+        if self.variable is not None:
+            return isinstance(target, Variable) and target[:2] == self.variable[:2]
+        value: Value | None = self.values.of(scope, expr) if target is None else None
+        return target is self.function or (isinstance(value, Method) and value.function is self.function)
+
+    # --- what it keeps
 
     @cached_property
     def pins(self) -> tuple[Pinned, ...]:
         """What of value the memo keeps, arguments first."""
-        if self.function is None:
-            return ()
-        taken = [found for param in self._parameters for found in _taken(self.values, self.function, param)]
-        return (*self._receiver, *taken, *self._returned)
+        return (*self._receiver(), *self._taken(), *self._returned())
 
-    @property
     def _receiver(self) -> Iterator[Pinned]:
         """A method's memo keeps ``self``: what ruff's B019 does not see, or what is worth more than its message."""
-        function = self.function
-        if function is None or function.cls is None or function.receiver is None or function.is_classmethod:
+        cls = self.function.cls
+        if cls is None or not self.is_method or not self.memoizer.keeps_arguments:
             return
-        if self.row is not None and self.row.per_instance:
-            return
-        owner = Owner.of(self.values, function.cls)
-        known_to_ruff = self.row is not None and self.row.ruff
-        heavy = kept(self.values, Instance(function.cls))
-        if not known_to_ruff or (heavy is not None and heavy.kind in _WATCHED) or owner.owned:
-            yield Pinned("takes", function.cls.name, heavy.kind if heavy else "instance", function.receiver)
+        found = kept(self.values, Instance(cls))
+        heavy = found is not None and found.kind in _WATCHED
+        known_to_ruff = self.memoizer.row is not None and self.memoizer.row.ruff
+        if heavy or not known_to_ruff:
+            yield Pinned("receiver", cls.name, found.kind if found and heavy else "object", cls.place)
 
-    @property
+    def _taken(self) -> Iterator[Pinned]:
+        if not self.memoizer.keeps_arguments:
+            return
+        for param in self.parameters:
+            expr = param.annotation
+            place = self.function.at(expr.start, expr.end) if expr is not None else self.function.place
+            alternatives = self.values.annotation(self.function.scope, expr)
+            found = _first(self.values, alternatives, _WATCHED | {"callable"})
+            if found is not None:
+                yield found._replace(role="takes", place=place, parameter=param.name)
+            elif _is_open(alternatives) and _is_used_as_function(self.function, param.name):
+                yield Pinned("takes", "callable", "callable", place, param.name)
+
     def _returned(self) -> Iterator[Pinned]:
         function = self.function
-        if function is None or all(_is_finite(self.values, function.scope, param) for param in self._parameters):
+        if all(_is_finite(self.values, function.scope, param) for param in self.parameters):
             return
-        alternatives: tuple[Instance, ...] = self.values.annotation(function.scope, function.node.returns)
-        if not alternatives:
-            value = self.values.returned(function)
-            alternatives = (value,) if isinstance(value, Instance) else ()
-        for found in filter(None, (kept(self.values, one) for one in alternatives)):
-            if found.kind in _WATCHED:
-                yield Pinned("returns", found.name, found.kind)
+        alternatives = self.values.annotation(function.scope, function.node.returns)
+        found = _first(self.values, alternatives, _WATCHED)
+        if found is None and any(_lists_callables(self.values, one) for one in alternatives):
+            found = Pinned("returns", "callable", "callable", function.place)
+        if found is not None and function.node.returns is not None:
+            returns = function.node.returns
+            yield found._replace(place=function.at(returns.start, returns.end))
+        elif found is None and _is_open(alternatives):
+            for node in walk(function.node.body, into=False):
+                made = _made(self.values, function, node.value) if isinstance(node, Return) else None
+                if made is not None:
+                    yield made._replace(place=function.at(node.start, node.end))
+                    return
 
 
-def _is_off(row: Memoizer | None, decorator: Expr) -> bool:
-    """Whether the memo keeps nothing: ``maxsize=0``."""
-    call = last_call(decorator)
-    if row is None or call is None:
-        return row is not None and row.weak
-    size = argument(call, "maxsize", 0)
-    return row.weak or (isinstance(size, Const) and size.value == 0)
+def _outlives_calls(scope: Scope | None) -> bool:
+    """Whether what stands in a scope lives as long as its module: no function is around it."""
+    while scope is not None and scope.kind != "function":
+        scope = scope.parent
+    return scope is None
 
 
-def _is_module_level(values: Values, scope: Scope, call: Call) -> bool:
-    """Whether the first argument is certainly a function or class of a module, which lives for ever anyway."""
-    target = values.project.resolve(scope, call.args[0].value) if call.args else None
-    return isinstance(target, FunctionFacts | ClassFacts) and target.outer.kind == "module"
+def _stores_coroutines(memoizer: Applied, function: FunctionFacts) -> bool:
+    """Whether a memo for plain functions is put over a coroutine function: it breaks at the second call (TL203)."""
+    return function.node.is_async and memoizer.row is not None and not memoizer.row.async_
+
+
+def _is_test(path: str) -> bool:
+    pure = PurePath(path)
+    return pure.stem.startswith("test_") or pure.stem.endswith("_test") or "tests" in pure.parts[:-1]
+
+
+# --- calls of third-party functions ------------------------------------------------------------------------------
+
+
+def _may_call_memoized(values: Values, module: ModuleFacts) -> bool:
+    words = values.catalog.triggers()["memo"].values()
+    return any(word in module.utf8 for group in words for word in group)
+
+
+def _cached_calls(values: Values, code: Code) -> Iterator[CachedCall]:
+    for node in walk(code.block, into=False):
+        if not isinstance(node, Chain):
+            continue
+        for index, link in enumerate(node.links):
+            if not isinstance(link, Call) or not link.args:
+                continue
+            target = values.project.resolve(code.scope, prefix(node, index))
+            row = values.catalog.memoized(target.name) if isinstance(target, Library) else None
+            if row is not None and not _is_permanent(values, code.scope, link.args[0].value):
+                yield CachedCall(code.at(node.start, link.end), row)
+
+
+def _is_permanent(values: Values, scope: Scope, expr: Expr) -> bool:
+    """Whether an argument lives as long as the process anyway: a literal, or a function, class or global of a module.
+
+    The function behind a bound method and the class of an object count: nearly all of them stand in modules.
+    """
+    if isinstance(expr, Const):
+        return True
+    if isinstance(expr, Chain) and isinstance(expr.links[-1], Call):
+        called, call = callee(expr), expr.links[-1]
+        attribute = argument(call, "name", 1)
+        is_getattr = called is not None and values.project.resolve(scope, called) == Library("builtins.getattr")
+        if is_getattr and isinstance(attribute, Const):
+            return attribute.value in _CLASS_ATTRIBUTES
+        return called is not None and values.project.resolve(scope, called) == Library("builtins.type")
+    if isinstance(expr, Chain) and isinstance(expr.links[-1], Attr) and expr.links[-1].name in _CLASS_ATTRIBUTES:
+        return True
+    target = values.project.resolve(scope, subscripted(expr)[0])
+    if isinstance(target, FunctionFacts | ClassFacts):
+        return _outlives_calls(target.outer)
+    if isinstance(target, Variable):
+        return _outlives_calls(target.scope) and len(target.bindings) == 1
+    return target is not None
+
+
+# --- objects -----------------------------------------------------------------------------------------------------
+
+
+def _first(values: Values, alternatives: tuple[Instance, ...], kinds: frozenset[str]) -> Pinned | None:
+    """The first of several classes whose objects are worth a finding."""
+    for instance in alternatives:
+        found = _weighed(values, instance, kinds)
+        if found is not None:
+            return found
+    return None
+
+
+def _weighed(values: Values, instance: Instance, kinds: frozenset[str]) -> Pinned | None:
+    found, nowhere = kept(values, instance), Place("", (0, 0))
+    if found is not None and found.kind in kinds:
+        name = "callable" if found.kind == "callable" else found.name
+        return Pinned("returns", name, found.kind, nowhere)
+    if not isinstance(instance.cls, ClassFacts):
+        return None
+    lineage = values.project.lineage(instance.cls)
+    if "callable" in kinds and "typing.Protocol" in lineage.libraries and "__call__" in instance.cls.methods:
+        return Pinned("returns", "callable", "callable", nowhere)
+    if any(not _CLOSERS.isdisjoint(cls.methods) for cls in lineage.classes):
+        return Pinned("returns", instance.name, "resource", nowhere)
+    held = next((one for one in _fields(values, instance) if one.kind in kinds), None)
+    return None if held is None else Pinned("returns", instance.name, "object", nowhere, holds=held)
+
+
+def _fields(values: Values, instance: Instance) -> Iterator[Kept]:
+    """What the fields of an object of the project hold that matters: annotated ones, and those set in ``__init__``."""
+    assert isinstance(instance.cls, ClassFacts)
+    names: dict[str, None] = {}
+    for cls in values.project.lineage(instance.cls).classes:
+        for name, bindings in cls.scope.bindings.items():
+            if any(isinstance(binding, Assigned) and binding.stmt.annotation is not None for binding in bindings):
+                names[name] = None
+        init = cls.methods.get("__init__")
+        for stmt in init.node.body if init is not None else ():
+            if isinstance(stmt, Bind) and init is not None:
+                names.update((name, None) for t in stmt.targets if (name := attribute_of(t, init.receiver)))
+    for name in names:
+        value = values.attribute(instance, name)
+        found = kept(values, value) if isinstance(value, Instance) else None
+        if found is not None:
+            yield found
+
+
+def _made(values: Values, function: FunctionFacts, value: Expr | None) -> Pinned | None:
+    """What a returned expression gives: an object, a list of them, or a closure over one."""
+    if isinstance(value, Comprehension):
+        return _made(values, function, value.elements[-1])
+    target = values.project.resolve(function.scope, value) if isinstance(value, Name) else None
+    if isinstance(target, FunctionFacts) and target.outer is function.scope and not values.decorated_tool(target):
+        used = {node.id for node in walk(target.node.body) if isinstance(node, Name)} & set(function.scope.bindings)
+        captured = (kept(values, _local(values, function.scope, name)) for name in sorted(used))
+        held = next((one for one in captured if one is not None and one.kind in _WATCHED), None)
+        return None if held is None else Pinned("returns", "callable", "callable", function.place, holds=held)
+    found = kept_by(values, function.scope, value)
+    if found is not None and found.kind in _WATCHED:
+        return Pinned("returns", found.name, found.kind, function.place)
+    instance = values.instance(function.scope, value)
+    return None if instance is None else _weighed(values, instance, _WATCHED)
+
+
+def _local(values: Values, scope: Scope, name: str) -> Instance | None:
+    return values.instance(scope, Name(name, 0, 0))
+
+
+def _lists_callables(values: Values, instance: Instance) -> bool:
+    """Whether it is a container of callables: in agents, a set of tools."""
+    found = kept(values, instance)
+    return found is not None and found.kind == "callable" and found.instance is not instance
 
 
 # --- parameters --------------------------------------------------------------------------------------------------
 
 
-def _taken(values: Values, function: FunctionFacts, param: Param) -> Iterator[Pinned]:
-    alternatives = values.annotation(function.scope, param.annotation)
-    for instance in alternatives:
-        found = kept(values, instance)
-        if found is not None and found.kind in _WATCHED | {"callable"}:
-            yield Pinned("takes", "callable" if found.kind == "callable" else found.name, found.kind, param.name)
-            return
-    is_open = param.annotation is None or any(
+def _is_open(alternatives: tuple[Instance, ...]) -> bool:
+    """Whether an annotation (or its absence) allows everything."""
+    return not alternatives or any(
         isinstance(one.cls, Library) and one.cls.name in _OPEN_TYPES for one in alternatives
     )
-    if is_open and _is_used_as_function(function, param.name):
-        yield Pinned("takes", "callable", "callable", param.name)
 
 
 def _is_used_as_function(function: FunctionFacts, name: str) -> bool:
     """Whether the body looks into the parameter as one looks into a function: its signature, code or closure."""
-    for node in walk(function.node.body, into=False):
+    for node in walk(function.node.body):
         if not isinstance(node, Chain):
             continue
-        if isinstance(node.base, Name) and node.base.id == name and isinstance(node.links[0], Attr):
-            if node.links[0].name in _CODE_ATTRIBUTES:
+        if isinstance(node.base, Name) and node.base.id == name:
+            first = node.links[0]
+            if isinstance(first, Call) or first.name in _CODE_ATTRIBUTES if isinstance(first, Attr | Call) else False:
                 return True
-        call = last_call(node)
-        if call is not None and last_name(node) in _INSPECTORS:
-            if any(isinstance(arg.value, Name) and arg.value.id == name for arg in call.args):
-                return True
+        for index, link in enumerate(node.links):
+            if isinstance(link, Call) and last_name(prefix(node, index)) in _INSPECTORS:
+                if any(isinstance(arg.value, Name) and arg.value.id == name for arg in link.args):
+                    return True
     return False
 
 
@@ -239,59 +416,3 @@ def _is_finite_type(values: Values, instance: Instance) -> bool:
     if isinstance(instance.cls, Library):
         return instance.cls.name in _FINITE
     return any(name.startswith("enum.") for name in values.project.lineage(instance.cls).libraries)
-
-
-# --- memoizers ---------------------------------------------------------------------------------------------------
-
-
-def _memoizer(values: Values, scope: Scope, expr: Expr) -> tuple[str, Memoizer | None]:
-    """The memoizer's name, and the catalogue's row unless it is the project's own; an empty name for none."""
-    target = values.project.resolve(scope, expr)
-    if isinstance(target, Library):
-        row = values.catalog.memoizer(target.name)
-        return (row.name.rpartition(".")[2], row) if row is not None else ("", None)
-    if isinstance(target, FunctionFacts) and _memoizes(target):
-        return target.name, None
-    return "", None
-
-
-def _memoizes(function: FunctionFacts, depth: int = 2) -> bool:
-    """Whether a function returns an inner function that fills a dict which the outer one made."""
-    inner = [b for found in function.scope.bindings.values() for b in found if isinstance(b, FunctionFacts)]
-    returned = {
-        node.value.id
-        for node in walk(function.node.body, into=False)
-        if isinstance(node, Return) and isinstance(node.value, Name)
-    }
-    stores = {
-        name
-        for name, found in function.scope.bindings.items()
-        for b in found
-        if isinstance(b, Assigned) and _is_new_dict(b.stmt.value)
-    }
-    for made in inner:
-        if made.name in returned and (
-            any(_fills(node, stores) for node in walk(made.node.body, into=False))
-            or (depth > 0 and _memoizes(made, depth - 1))
-        ):
-            return True
-    return False
-
-
-def _is_new_dict(value: Expr | None) -> bool:
-    if isinstance(value, Dict):
-        return not value.items
-    return isinstance(value, Chain) and last_call(value) is not None and last_name(value) in {"dict", "OrderedDict"}
-
-
-def _fills(node: object, stores: set[str]) -> bool:
-    if not isinstance(node, Bind):
-        return False
-    return any(
-        isinstance(target, Chain)
-        and isinstance(target.base, Name)
-        and target.base.id in stores
-        and len(target.links) == 1
-        and isinstance(target.links[0], Index)
-        for target in node.targets
-    )

@@ -115,9 +115,9 @@ class Owner:
         """The attributes that it acquires itself, in order of their first acquisition."""
         above = [Owner.of(self.values, ancestor) for ancestor in self.lineage.classes[1:]]
         found = []
-        for attribute, claims in self._claims.items():
+        for attribute, claims in self.claims.items():
             certain = [claim for claim in claims if claim is not None]
-            if len(certain) == len(claims) and not any(attribute in owner._claims for owner in above):
+            if len(certain) == len(claims) and not any(attribute in owner.claims for owner in above):
                 found.append(self._merged(attribute, certain))
         return tuple(one for one in found if one is not None)
 
@@ -131,7 +131,7 @@ class Owner:
         return chosen._replace(always=always, declared=declared)
 
     @cached_property
-    def _claims(self) -> Mapping[str, list[Owned | None]]:
+    def claims(self) -> Mapping[str, list[Owned | None]]:
         """Each attribute with what the class assigns to it; None stands for what is no acquisition."""
         claims: dict[str, list[Owned | None]] = {}
         for attribute, owned in (*_from_body(self.values, self.cls), *_from_methods(self.values, self.cls)):

@@ -19,7 +19,7 @@ from toollint.syntax import (
     Chain,
     Collection,
     Const,
-    Ellipsis_,
+    Dots,
     Evaluate,
     Expr,
     For,
@@ -74,7 +74,7 @@ def is_empty(function: FunctionFacts) -> bool:
     """Whether a method does nothing: a docstring, ``pass``, ``...``, ``return None`` or an exception alone."""
     return all(
         isinstance(stmt, Simple | Raise)
-        or (isinstance(stmt, Evaluate) and isinstance(stmt.value, Const | Ellipsis_))
+        or (isinstance(stmt, Evaluate) and isinstance(stmt.value, Const | Dots))
         or (isinstance(stmt, Return) and (stmt.value is None or is_none(stmt.value)))
         for stmt in function.node.body
     )
@@ -94,9 +94,8 @@ def may_release(function: FunctionFacts, held: Held) -> bool:
         elif isinstance(node, Chain):
             if here.closes(node) or here.hands_over(node):
                 return True
-        elif isinstance(node, Bind) and node.value is not None and here.is_it(node.value):
-            if any(isinstance(target, Chain) and not here.is_own(target) for target in node.targets):
-                return True
+        elif isinstance(node, Bind) and here.stores(node):
+            return True
     return False
 
 
@@ -127,8 +126,11 @@ class _Method:
             return expr.id in self.aliases
         return attribute_of(expr, self.receiver) == self.held.attribute
 
-    def is_own(self, target: Chain) -> bool:
-        return attribute_of(target, self.receiver) is not None
+    def stores(self, stmt: Bind) -> bool:
+        """Whether the attribute is put into something other than an attribute of ``self`` or a local name."""
+        if stmt.value is None or not self.is_it(stmt.value):
+            return False
+        return any(isinstance(t, Chain) and attribute_of(t, self.receiver) is None for t in stmt.targets)
 
     def closes(self, chain: Chain) -> bool:
         """Whether the chain names a releasing method of the attribute, called or not."""
@@ -143,11 +145,12 @@ class _Method:
 
     def hands_over(self, chain: Chain) -> bool:
         """Whether a call is given the attribute by something that may close it later."""
-        for index, link in enumerate(chain.links):
-            if isinstance(link, Call) and any(self.is_it(arg.value) for arg in link.args):
-                if _TAKES_OVER.search(last_name(prefix(chain, index))):
-                    return True
-        return False
+        return any(
+            isinstance(link, Call)
+            and any(self.is_it(arg.value) for arg in link.args)
+            and _TAKES_OVER.search(last_name(prefix(chain, index)))
+            for index, link in enumerate(chain.links)
+        )
 
 
 def _word(node: Name | Attr) -> str:

@@ -1,8 +1,8 @@
 """Long-lived containers: what is written into them, under which keys, and what ever takes it out again.
 
-A container is a module-level or class-level dict, list or set. Every reference to it, in any file of the project, is
-a write, an eviction, a plain read, or an escape (it is passed on, returned, aliased): after an escape nobody knows who
-evicts, and the rules are silent.
+A container is a module-level or class-level dict, list or set. Every use of it, in any file of the project, is a
+write, an eviction, a look, a loan of an entry, or an escape (it is passed on, returned, aliased): after an escape nobody
+knows who evicts, and the rules are silent. Tests are no part of the running program: what they do does not count.
 """
 
 from __future__ import annotations
@@ -11,86 +11,22 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from pathlib import PurePath
+from typing import Any
 
+from toollint.analyses.growth import can_grow
 from toollint.analyses.kinds import Kept, kept, kept_by
+from toollint.analyses.uses import Use, uses_in
 from toollint.analyses.values import Instance, Values
 from toollint.catalog import Container as Row
-from toollint.facts import Assigned, ClassFacts, Code, ModuleFacts, Opaque, Parameter, Scope, code_of, declarations_of
-from toollint.model import Note, Place, Role
+from toollint.facts import ClassFacts, Code, ModuleFacts, Scope, code_of
+from toollint.model import Place
 from toollint.project import Library, Variable
-from toollint.syntax import (
-    Attr,
-    Bind,
-    Call,
-    Chain,
-    Clause,
-    Collection,
-    Compare,
-    Comprehension,
-    Const,
-    Delete,
-    Dict,
-    Expr,
-    For,
-    FString,
-    Index,
-    Name,
-    Node,
-    Star,
-    attribute_of,
-    callee,
-    last_call,
-    prefix,
-    walk,
-)
+from toollint.syntax import Attr, Bind, Chain, Collection, Dict, Expr, Name, callee, last_call, prefix, walk
 
-_EVICTIONS = frozenset({"pop", "popitem", "popleft", "clear", "remove", "discard", "__delitem__", "move_to_end"})
-_READS = frozenset({"get", "keys", "values", "items", "copy", "index", "count", "__contains__", "__getitem__"})
-_WRITES = {"setdefault": (0, 1), "append": (None, 0), "appendleft": (None, 0), "add": (0, None), "insert": (None, 1)}
-_DISPLAY = re.compile(rb"^[ \t]+\w+[ \t]*(?::[^=\r\n]+)?=[ \t]*(?:[\[{]|(?:\w+\.)*[A-Za-z]+\()", re.MULTILINE)
-_READING_BUILTINS = frozenset(
-    f"builtins.{name}"
-    for name in [
-        "dict",
-        "list",
-        "set",
-        "tuple",
-        "frozenset",
-        "sorted",
-        "iter",
-        "str",
-        "repr",
-        "bool",
-        "enumerate",
-        "any",
-        "all",
-        "sum",
-        "print",
-        "max",
-        "min",
-        "len",
-    ]
-)
-_PLAIN = frozenset({"builtins.str", "builtins.int", "builtins.float", "builtins.bool", "builtins.bytes"})
-_FINITE = frozenset({"builtins.bool", "builtins.type", "typing.Type", "typing.Literal", "typing_extensions.Literal"})
-_REGISTRARS = ("register", "_register", "install", "add_tool", "add_agent", "use_", "set_default")
-
-
-class Use(NamedTuple):
-    """One reference to a container. ``what``: write, evict, read or escape; ``how``: the method or ``[]``."""
-
-    what: str
-    how: str
-    code: Code
-    node: Any
-    key: Expr | None = None
-    value: Expr | None = None
-
-    @property
-    def place(self) -> Place:
-        """The reference with the key or the call."""
-        return self.code.at(self.node.start, self.node.end)
+_SHAPES = {"mapping": "dict", "sequence": "list", "set": "set"}
+_DEFAULTDICT = "collections.defaultdict"
+_TEST_FILE = re.compile(r"test_.*|.*_test|tests?|testing|conftest")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,12 +43,11 @@ class Container:
     @classmethod
     def find(cls, values: Values, module: ModuleFacts) -> Iterator[Container]:
         """The containers that a file declares, in source order."""
-        for code in declarations_of(module, _DISPLAY):
+        for code in _lasting_code(module):
             for stmt in code.block:
                 if isinstance(stmt, Bind) and stmt.value is not None and len(stmt.targets) == 1 and not stmt.op:
-                    target = stmt.targets[0]
-                    row = _row(values, code.scope, stmt.value)
-                    if isinstance(target, Name) and row is not None and _is_shared(values, code.scope, stmt):
+                    target, row = stmt.targets[0], _row(values, code.scope, stmt.value)
+                    if isinstance(target, Name) and row is not None and _is_shared(values, code.scope, stmt, target.id):
                         yield cls(target.id, values, code.scope, code.origin, stmt, row)
 
     # --- the declaration
@@ -125,27 +60,26 @@ class Container:
     @property
     def shape(self) -> str:
         """``dict``, ``list`` or ``set`` as a message calls it."""
-        return {"mapping": "dict", "sequence": "list", "set": "set"}[self.row.shape]
+        return _SHAPES[self.row.shape]
 
     @property
     def place(self) -> Place:
         """The container's name where it is declared."""
-        target = self.stmt.targets[0]
-        return self._at(target)
-
-    def _at(self, node: Any) -> Place:
-        return Code(self.scope, self.origin, ()).at(node.start, node.end)
+        return self.at(self.stmt.targets[0])
 
     def at(self, node: Any) -> Place:
         """The place of a node of the declaration."""
-        return self._at(node)
+        return Code(self.scope, self.origin, ()).at(node.start, node.end)
+
+    def text(self, node: Any) -> str:
+        """The source text of a node of the declaration."""
+        start, end = self.at(node).span
+        return self.scope.module.utf8[start:end].decode()
 
     @property
     def limited(self) -> bool:
         """Whether it is bounded, or holds weakly: then it keeps nothing for ever."""
-        call = last_call(self.stmt.value)
-        given = {arg.keyword for arg in call.args} if call else set()
-        return bool(self.row.weak) or self.row.bound == "always" or self.row.bound in given
+        return _is_limited(self.values, self.scope, self.stmt.value)
 
     @cached_property
     def annotated(self) -> tuple[tuple[Instance, ...], ...]:
@@ -156,71 +90,118 @@ class Container:
     # --- the uses
 
     @cached_property
-    def uses(self) -> tuple[Use, ...]:
-        """Every reference in the project but the declaration itself."""
-        return tuple(
-            use
-            for module in self.values.project.mentioning(self.name)
-            for code in code_of(module, frozenset({self.name.encode()}))
-            for use in _uses(self, code)
-        )
+    def _mentions(self) -> tuple[Use, ...]:
+        """What the program does with anything of this name."""
+        return tuple(use for module in self._modules() for use in self._uses_in(module))
 
-    @property
+    def _modules(self) -> Iterator[ModuleFacts]:
+        in_test = _is_test(self.scope.module)
+        for module in self.values.project.mentioning(self.name):
+            if in_test or not _is_test(module):
+                yield module
+
+    def _uses_in(self, module: ModuleFacts) -> Iterator[Use]:
+        word = self.name.encode()
+        aliases = re.findall(rb"\b%b[ \t]+as[ \t]+(\w+)" % re.escape(word), module.utf8)
+        names = frozenset([self.name, *(alias.decode() for alias in aliases)])
+        about = frozenset([word, *aliases])
+        for code in code_of(module, about):
+            for use in uses_in(code, names, self.name):
+                if not (code.scope is self.scope and use.node is self.stmt.targets[0]):
+                    yield use
+
+    @cached_property
     def writes(self) -> tuple[Use, ...]:
         """The writes that run when a function does, not while a module is imported."""
-        return tuple(use for use in self.uses if use.what == "write" and use.code.function is not None)
+        found = [use for use in self._mentions if use.code.function is not None and self._puts_in(use)]
+        return tuple(use for use in found if self._is_meant(use) and not (use.nested and self._holds_limited))
+
+    def _puts_in(self, use: Use) -> bool:
+        """Whether it is a write; of a defaultdict, a look at an entry makes the entry."""
+        return use.what == "write" or (bool(use.keys) and use.how == "[]" and self.row.name == _DEFAULTDICT)
 
     @property
-    def only_grows(self) -> bool:
-        """Whether nothing in the project takes anything out, and every reference is understood."""
-        return not self.limited and not any(use.what in {"evict", "escape"} for use in self.uses)
+    def uses(self) -> tuple[Use, ...]:
+        """Every use that may be of this container: none is left out for want of knowing."""
+        return tuple(use for use in self._mentions if self._is_meant(use) is not False)
 
-    def refers(self, code: Code, expr: Expr) -> bool:
-        """Whether an expression used in ``code`` is this container."""
-        if isinstance(expr, Name):
-            if code.scope.kind == "class" and code.scope is not self.scope:
-                return False
-            target = self.values.project.named(code.scope, expr.id)
-            return isinstance(target, Variable) and target.scope is self.scope
-        if not isinstance(expr, Chain):
+    def only_grows(self, write: Use) -> bool:
+        """Whether nothing can take out again what ``write`` puts in, and every use is understood."""
+        ends = {"evict", "escape", "lend"} if write.nested else {"evict", "escape"}
+        return not self.limited and not any(self._ends(use, ends) for use in self._mentions)
+
+    def _ends(self, use: Use, ends: set[str]) -> bool:
+        if use.what not in ends:
             return False
-        target = self.values.project.resolve(code.scope, expr)
+        meant = self._is_meant(use)
+        return meant or (meant is None and use.what == "evict")
+
+    def _is_meant(self, use: Use) -> bool | None:
+        """Whether a use is of this container; None where nobody can tell what has its name there."""
+        if isinstance(use.container, Name):
+            return self._is(self.values.project.named(use.code.scope, use.container.id))
+        if not isinstance(use.container, Chain):
+            return False
+        target = self.values.project.resolve(use.code.scope, use.container)
         if isinstance(target, Variable):
-            return target.scope is self.scope
-        owner = self.values.of(code.scope, prefix(expr, len(expr.links) - 1))
+            return self._is(target)
+        owner = self.values.of(use.code.scope, prefix(use.container, len(use.container.links) - 1))
         cls = owner.cls if isinstance(owner, Instance) else owner
-        return isinstance(cls, ClassFacts) and self.scope.owner in self.values.project.lineage(cls).classes
+        if isinstance(cls, ClassFacts):
+            return self._is(self.values.project.class_member(cls, self.name))
+        return None if owner is None else False
+
+    def _is(self, target: object) -> bool:
+        return isinstance(target, Variable) and target.scope is self.scope and target.name == self.name
+
+    @cached_property
+    def _holds_limited(self) -> bool:
+        """Whether the containers inside it are bounded or hold weakly: ``defaultdict(WeakSet)``."""
+        call = last_call(self.stmt.value)
+        factories = [self.values.project.resolve(self.scope, arg.value) for arg in call.args] if call else []
+        rows = [self.values.catalog.container(each.name) for each in factories if isinstance(each, Library)]
+        if any(row is not None and (row.weak or row.bound == "always") for row in rows):
+            return True
+        stored = [use for use in self._mentions if use.what == "write" and not use.nested]
+        return any(_is_limited(self.values, use.code.scope, use.value) for use in stored if self._is_meant(use))
 
     # --- what it keeps
 
-    def keeps_key(self, use: Use) -> Kept | None:
+    def grows_with(self, write: Use) -> bool:
+        """Whether a write can add entries for as long as the process runs."""
+        return can_grow(self.values, write)
+
+    def keeps_key(self, write: Use) -> Kept | None:
         """What a write uses as its key that matters, by its value or by the annotation."""
-        found = kept_by(self.values, use.code.scope, use.key)
-        return found or self._by_annotation(0) if use.key is not None else None
+        if write.key is None:
+            return None
+        return kept_by(self.values, write.code.scope, write.key) or self._annotated_kept(0)
 
-    def keeps_value(self, use: Use) -> Kept | None:
+    def keeps_value(self, write: Use) -> Kept | None:
         """What a write stores that matters, by its value or by the annotation."""
-        found = kept_by(self.values, use.code.scope, use.value)
-        return found or self._by_annotation(-1) if use.value is not None else None
+        if write.value is None or _is_empty(write.value):
+            return None
+        return kept_by(self.values, write.code.scope, write.value) or self._annotated_kept(-1)
 
-    def _by_annotation(self, index: int) -> Kept | None:
+    def _annotated_kept(self, index: int) -> Kept | None:
         if not self.annotated or (index == 0 and self.row.shape == "mapping" and len(self.annotated) < 2):
             return None
         return next(filter(None, (kept(self.values, one) for one in self.annotated[index])), None)
 
-    def grows_with(self, use: Use) -> bool:
-        """Whether a write can add entries without end: its key is not from a finite set, and it is no registration."""
-        if use.key is None:
-            return not _registers(use)
-        return not _registers(use) and not _is_finite(self.values, use.code.scope, use.key)
-
-
-def note_of(use: Use, message: str) -> Note:
-    """A write as a related place."""
-    return Note(use.place, message, Role.STORED)
-
 
 # --- declarations ------------------------------------------------------------------------------------------------
+
+
+def _lasting_code(module: ModuleFacts) -> Iterator[Code]:
+    """The statements of a module and of its classes: what these bind stays, what functions bind goes."""
+    definitions = {definition.origin: definition for definition in module.definitions}
+    for index, (start, _) in enumerate(module.spans):
+        if start not in definitions:
+            yield Code(module.scope, start, (module.statement(index),))
+    pending = [each for each in module.definitions if isinstance(each, ClassFacts)]
+    for facts in pending:
+        yield Code(facts.scope, facts.origin, facts.node.body)
+        pending += [b for found in facts.scope.bindings.values() for b in found if isinstance(b, ClassFacts)]
 
 
 def _row(values: Values, scope: Scope, value: Expr) -> Row | None:
@@ -234,184 +215,37 @@ def _row(values: Values, scope: Scope, value: Expr) -> Row | None:
     return values.catalog.container(target.name) if isinstance(target, Library) else None
 
 
-def _is_shared(values: Values, scope: Scope, stmt: Bind) -> bool:
+def _is_limited(values: Values, scope: Scope, value: Expr | None) -> bool:
+    row = None if value is None else _row(values, scope, value)
+    call = last_call(value)
+    given = {arg.keyword for arg in call.args} if call else set()
+    return row is not None and (bool(row.weak) or row.bound == "always" or row.bound in given)
+
+
+def _is_shared(values: Values, scope: Scope, stmt: Bind, name: str) -> bool:
     """Whether all instances share it: not a field of a model or dataclass, which gives each instance its own."""
+    if name.startswith("__") and name.endswith("__"):
+        return False
     if not isinstance(scope.owner, ClassFacts):
         return True
     lineage = values.project.lineage(scope.owner)
-    bases = [values.catalog.base(name) for name in lineage.libraries]
-    is_model = not lineage.known or any(base is not None and base.pydantic for base in bases)
-    if is_model or scope.owner.node.decorators:
-        return stmt.annotation is not None and any(
-            isinstance(node, Name) and node.id == "ClassVar" for node in walk(stmt.annotation)
-        )
-    name = stmt.targets[0]
-    return isinstance(name, Name) and not any(values.field_assignments(scope.owner, name.id))
+    bases = [values.catalog.base(base) for base in lineage.libraries]
+    makes_fields = not lineage.known or any(base is not None and base.pydantic for base in bases)
+    if makes_fields or scope.owner.node.decorators:
+        annotation = stmt.annotation
+        return annotation is not None and any(isinstance(n, Name) and n.id == "ClassVar" for n in walk(annotation))
+    return not any(values.field_assignments(scope.owner, name))
 
 
-# --- references --------------------------------------------------------------------------------------------------
+def _is_empty(value: Expr) -> bool:
+    """Whether it is a new container without entries: it keeps nothing yet."""
+    if isinstance(value, Collection | Dict):
+        return not value.items
+    function, call = callee(value), last_call(value)
+    return isinstance(function, Name) and function.id in {"list", "dict", "set"} and call is not None and not call.args
 
 
-def _uses(box: Container, code: Code) -> Iterator[Use]:
-    word = box.name.encode()
-    for stmt in code.block:
-        if word not in code.scope.module.utf8[code.origin + stmt.start : code.origin + stmt.end]:
-            continue
-        for node, above in _with_parents(stmt):
-            if isinstance(node, Name) and node.id == box.name and box.refers(code, node):
-                if not (isinstance(above[-1], Chain) and above[-1].base is node):
-                    yield from _bare(box, code, node, above)
-            if isinstance(node, Chain):
-                count = _referred(box, code, node)
-                if count is not None and count == len(node.links):
-                    yield from _bare(box, code, node, above)
-                elif count is not None:
-                    yield _linked(code, node, count, above)
-
-
-def _with_parents(stmt: Node) -> Iterator[tuple[Any, list[Any]]]:
-    """The nodes of a statement with the nodes above them; nested definitions belong to other code."""
-    pending: list[tuple[Any, list[Any]]] = [(stmt, [])]
-    while pending:
-        node, above = pending.pop()
-        if isinstance(node, Node):
-            yield node, above or [stmt]
-        if not (above and type(node).__name__ in {"Def", "Class"}):
-            inner = [*above, node] if isinstance(node, Node) else above
-            pending += [(child, inner) for child in [*node][::-1] if isinstance(child, Node | tuple)]
-
-
-def _referred(box: Container, code: Code, chain: Chain) -> int | None:
-    """How many links of a chain make the reference to the container, None where it is not in it."""
-    if isinstance(chain.base, Name) and chain.base.id == box.name and box.refers(code, chain.base):
-        return 0
-    for index, link in enumerate(chain.links):
-        if isinstance(link, Attr) and link.name == box.name and box.refers(code, prefix(chain, index + 1)):
-            return index + 1
-    return None
-
-
-def _bare(box: Container, code: Code, node: Expr, above: list[Any]) -> Iterator[Use]:
-    """The container itself, neither subscripted nor asked for an attribute."""
-    parent = above[-1]
-    if isinstance(parent, Bind) and node in parent.targets:
-        if parent is box.stmt:
-            return
-        what = "write" if parent.op else "evict"
-        yield Use(what, parent.op or "rebind", code, node, None, parent.value if parent.op else None)
-        return
-    yield Use(_bare_meaning(box, code, parent, above), "bare", code, node)
-
-
-def _bare_meaning(box: Container, code: Code, parent: Any, above: list[Any]) -> str:
-    if isinstance(parent, Delete):
-        return "evict"
-    if type(parent).__name__ == "Arg" and len(above) > 2 and isinstance(above[-3], Chain):
-        function = box.values.project.resolve(code.scope, callee(above[-3]))
-        if isinstance(function, Library) and function.name in _READING_BUILTINS:
-            guards = function.name.endswith(".len") and len(above) > 3 and isinstance(above[-4], Compare)
-            return "evict" if guards else "read"
-        return "escape"
-    reads = Compare | For | Clause | Comprehension | FString | Star | Dict
-    if isinstance(parent, reads) or type(parent).__name__ in {"If", "While", "Not", "Evaluate", "OtherStmt"}:
-        return "read"
-    return "escape"
-
-
-def _linked(code: Code, chain: Chain, count: int, above: list[Any]) -> Use:
-    """The container with something behind it: ``[key]``, a method."""
-    parent, rest = above[-1], chain.links[count:]
-    if isinstance(rest[0], Index):
-        if len(rest) == 1 and isinstance(parent, Bind) and chain in parent.targets:
-            return Use("write", "[]", code, chain, rest[0].key, parent.value)
-        if len(rest) == 1 and isinstance(parent, Delete):
-            return Use("evict", "del", code, chain)
-        return Use("read", "[]", code, chain)
-    method = rest[0].name if isinstance(rest[0], Attr) else ""
-    if len(rest) < 2 or not isinstance(rest[1], Call):
-        return Use("escape", method, code, chain)
-    if method in _EVICTIONS:
-        return Use("evict", method, code, chain)
-    if method in _READS:
-        return Use("read", method, code, chain)
-    if method in _WRITES:
-        key, value = (None if index is None else _positional(rest[1], index) for index in _WRITES[method])
-        return Use("write", method, code, chain, key, value)
-    return Use("escape", method, code, chain)
-
-
-def _positional(call: Call, index: int) -> Expr | None:
-    return call.args[index].value if index < len(call.args) and call.args[index].keyword is None else None
-
-
-# --- keys --------------------------------------------------------------------------------------------------------
-
-
-def _is_finite(values: Values, scope: Scope, key: Expr) -> bool:
-    """Whether the key comes from a set that the program text bounds: constants, enums, types, module names."""
-    if isinstance(key, Const):
-        return True
-    if isinstance(key, Collection):
-        return all(_is_finite(values, scope, item) for item in key.items)
-    if isinstance(key, Chain) and attribute_of(key, None) is None and isinstance(key.links[-1], Attr):
-        if key.links[-1].name in {"__class__", "__name__", "__qualname__", "__module__"}:
-            return True
-    value = values.of(scope, key)
-    if isinstance(value, ClassFacts):
-        return True
-    if isinstance(value, Instance):
-        return _is_finite_type(values, value)
-    names = [node.id for node in walk(key) if isinstance(node, Name)]
-    return bool(names) and all(_is_constant_name(values, scope, name) for name in names)
-
-
-def _is_finite_type(values: Values, value: Instance) -> bool:
-    if isinstance(value.cls, Library):
-        return value.cls.name in _FINITE
-    return any(name.startswith("enum.") for name in values.project.lineage(value.cls).libraries)
-
-
-def _is_constant_name(values: Values, scope: Scope, name: str) -> bool:
-    target = values.project.named(scope, name)
-    if isinstance(target, Variable):
-        return target.scope.kind == "module" and not any(isinstance(b, Opaque | Parameter) for b in target.bindings)
-    return isinstance(target, ClassFacts | ModuleFacts)
-
-
-def _registers(use: Use) -> bool:
-    """Whether the write enters a thing under its own name, or the function is a registrar: bounded by the program."""
-    function = use.code.function
-    if function is None or function.name.startswith(_REGISTRARS):
-        return True
-    if use.key is None or use.value is None:
-        return False
-    stored = {node.id for node in walk(use.value) if isinstance(node, Name)} if isinstance(use.value, Name) else set()
-    return any(isinstance(node, Name) and node.id in stored for node in walk(use.key)) and isinstance(use.key, Chain)
-
-
-def may_reach(values: Values, scope: Scope, value: Expr | None, key: Expr) -> bool:
-    """Whether an object built by ``value`` could refer to ``key``: False only where that is certain."""
-    names = {node.id for node in walk(key) if isinstance(node, Name)}
-    pending, seen = [value], set()
-    while pending:
-        for node in walk(pending.pop()):
-            if not isinstance(node, Name) or node.id in seen:
-                continue
-            seen.add(node.id)
-            if node.id in names:
-                return True
-            target = values.project.named(scope, node.id)
-            if isinstance(target, Variable):
-                for binding in target.bindings:
-                    if isinstance(binding, Assigned) and target.scope is scope:
-                        pending.append(binding.stmt.value)
-                    elif not (isinstance(binding, Parameter) and _is_plain(values, scope, binding)):
-                        return True
-            elif target is None:
-                return True
-    return False
-
-
-def _is_plain(values: Values, scope: Scope, binding: Parameter) -> bool:
-    found = values.annotation(scope, binding.param.annotation)
-    return bool(found) and all(isinstance(one.cls, Library) and one.cls.name in _PLAIN for one in found)
+def _is_test(module: ModuleFacts) -> bool:
+    path = PurePath(module.path)
+    names = [part for part in module.name.split(".") if part] or [path.stem]
+    return any(_TEST_FILE.fullmatch(name) for name in names)

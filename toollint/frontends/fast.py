@@ -33,7 +33,7 @@ from toollint.syntax import (
     Def,
     Delete,
     Dict,
-    Ellipsis_,
+    Dots,
     Evaluate,
     Expr,
     For,
@@ -302,7 +302,7 @@ def _name(_t: _Translator, node: ast.Name, start: int, end: int, _depth: int) ->
 
 
 def _constant(_t: _Translator, node: ast.Constant, start: int, end: int, _depth: int) -> Expr:
-    return Ellipsis_(start, end) if node.value is ... else Const(node.value, start, end)
+    return Dots(start, end) if node.value is ... else Const(node.value, start, end)
 
 
 def _chain(t: _Translator, node: Any, start: int, end: int, depth: int) -> Expr:

@@ -40,7 +40,7 @@ from toollint.syntax import (
     Def,
     Delete,
     Dict,
-    Ellipsis_,
+    Dots,
     Evaluate,
     Expr,
     For,
@@ -437,7 +437,7 @@ _KEYWORDS: Mapping[str, bool | None] = {"None": None, "True": True, "False": Fal
 
 
 def _ellipsis(_t: _Translator, _node: cst.Ellipsis, start: int, end: int, _depth: int) -> Expr:
-    return Ellipsis_(start, end)
+    return Dots(start, end)
 
 
 def _number(_t: _Translator, node: Any, start: int, end: int, _depth: int) -> Expr:

@@ -75,7 +75,8 @@ attribute that something in the project releases from outside.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from toollint.analyses.ownership import Component, Owned, Owner
+from toollint.analyses.ownership import Owned, Owner
+from toollint.analyses.reach import Component
 from toollint.model import AddMethods, Finding, Note, Place, Repair, Role, Safety, Severity, Span, rule
 
 
@@ -96,21 +97,24 @@ class Options:
 )
 def check(owner: Owner, options: Options) -> Iterator[Finding]:
     """Report an agent component that owns a resource and has no closer."""
-    owned = [one for one in owner.owned if _counts(one, options) and not owner.may_be_released(one)]
-    if not owned or not owner.lineage.known or owner.closers or owner.component is None:
+    owned = [one for one in owner.owned if _counts(one, options)]
+    if not owned or not owner.lineage.known or owner.closers:
         return
-    first = owned[0]
-    resource = first.acquisition.resource
+    owned = [one for one in owned if not owner.may_be_released(one)]
+    component = owner.component if owned else None
+    if component is None:
+        return
+    first, closer = owned[0], _Closer(owner, component, owned)
     yield Finding(
         owner.cls.place,
         f"`{owner.cls.name}` opens `{_short(first)}` into `self.{first.attribute}` but has no closer",
         label="keeps it, never releases it",
         related=[Note(one.place, f"`self.{one.attribute}` is acquired here", Role.ACQUIRED) for one in owned]
-        + _registration(owner.component),
-        notes=[_growth(first), _caller(owner.component, _verb(owned))],
-        help=f"add `{_verb(owned)}` that calls `{_release_text(first)}`, and call it when the {_what(owner)} is done",
-        fixes=[_repair(owner, owned)],
-        severity=Severity.ERROR if resource.leak == "open after gc" else None,
+        + _origin(component),
+        notes=[_growth(first), closer.caller],
+        help=f"{closer.advice}, and call it when the {component.role} is done",
+        fixes=[closer.repair()],
+        severity=Severity.ERROR if first.acquisition.resource.leak == "open after gc" else None,
     )
 
 
@@ -121,107 +125,149 @@ def _counts(owned: Owned, options: Options) -> bool:
     return resource.weight in {"high", "medium"} and bool(resource.release)
 
 
-def _registration(component: Component) -> list[Note]:
-    if component.registered is None:
-        return []
-    return [Note(component.registered, "given to an agent here", Role.REGISTERED)]
-
-
 # --- words -------------------------------------------------------------------------------------------------------
 
 
+def _origin(component: Component) -> list[Note]:
+    """Where something other than the class's own bases makes it part of an agent."""
+    if component.place is None:
+        return []
+    if component.heir is not None:
+        return [Note(component.place, f"this {component.role} inherits it", Role.REGISTERED)]
+    return [Note(component.place, "this makes it a tool", Role.REGISTERED)]
+
+
 def _short(owned: Owned) -> str:
-    """The acquiring call with its module, cut to its last two names."""
-    return ".".join(owned.acquisition.name.split(".")[-2:])
-
-
-def _what(owner: Owner) -> str:
-    component = owner.component
-    return component.role or "tool" if component is not None else "tool"
+    """The acquiring call: a class by its name, a function with the module or class that it belongs to."""
+    *_, owner, name = ["", *owned.acquisition.name.split(".")]
+    deep = owned.acquisition.name.count(".") > 1
+    return name if deep and name[:1].isupper() else f"{owner}.{name}".lstrip(".")
 
 
 def _growth(owned: Owned) -> str:
+    resource = owned.acquisition.resource
+    name = resource.name.rpartition(".")[2]
+    if owned.shared:
+        return f"all instances share one `{name}`, which stays open until the process exits"
     when = {
         "open after gc": "until the process exits: garbage collection does not close it",
-        "freed by full gc pass": "until a full garbage collection, which may be long after the last use",
+        "freed by full gc pass": "until a full garbage collection, which may come long after the last use",
         "freed by refcount": "as long as anything refers to the object",
-    }.get(owned.acquisition.resource.leak, "until the process exits or the object is collected")
-    return f"each instance holds one `{owned.acquisition.resource.name.rpartition('.')[2]}` {when}"
+    }.get(resource.leak, "until the process exits or the object is collected")
+    return f"each instance holds one `{name}` {when}"
 
 
-def _caller(component: Component, verb: str) -> str:
-    if component.tool is not None and component.tool.caller:
-        return component.tool.caller
-    return f"nothing calls `{verb}` by itself: whoever builds the object has to"
+# --- the closer that is missing ----------------------------------------------------------------------------------
 
 
-def _release_text(owned: Owned) -> str:
-    release = owned.acquisition.resource.release
-    return f"{release}()" if "." in release else f"self.{owned.attribute}.{release}()"
+class _Closer:
+    """The methods that would release everything: how they are called, what they do, who calls them."""
+
+    def __init__(self, owner: Owner, component: Component, owned: list[Owned]) -> None:
+        self.owner = owner
+        self.component = component
+        self.owned = owned
+        tool = component.tool
+        self.awaits = any(one.acquisition.resource.async_ for one in owned)
+        self.is_async = self.awaits or (tool is not None and tool.closer == "async")
+        self.verb = self._verb()
+        self.names = (self.verb, "__aenter__", "__aexit__") if self.is_async else (self.verb, "__enter__", "__exit__")
+
+    def _verb(self) -> str:
+        """The hook of the framework where it has one of the right colour, else the usual name."""
+        tool = self.component.tool
+        hooks = tool.hooks if tool is not None and tool.called else ()
+        if self.is_async and "close_async" in hooks:
+            return "close_async"
+        if "close" in hooks and (not self.is_async or (tool is not None and tool.closer == "async")):
+            return "close"
+        return "aclose" if self.is_async else "close"
+
+    @property
+    def _is_hook(self) -> bool:
+        tool = self.component.tool
+        return tool is not None and tool.called and self.verb in tool.hooks
+
+    @property
+    def caller(self) -> str:
+        """Who has to call it."""
+        if self.component.tool is not None:
+            return self.component.tool.caller
+        return f"nothing calls `{self.verb}` of a {self.component.role} by itself: whoever builds it has to"
+
+    @property
+    def advice(self) -> str:
+        """What to do, in words."""
+        first = self.owned[0]
+        if first.shared:
+            return f"acquire it in the constructor, add `{self.verb}`"
+        release = first.acquisition.resource.release
+        call = f"{release}(self.{first.attribute})" if "." in release else f"self.{first.attribute}.{release}()"
+        return f"add `{self.verb}` that calls `{call}`"
+
+    def repair(self) -> Repair:
+        """The methods as a fix, as safe as they are; only shown where they cannot simply be added."""
+        title = f"add `{self.verb}` and the context-manager methods"
+        obstacle = self._obstacle()
+        if obstacle:
+            return Repair(title, Safety.DISPLAY, why=obstacle, recipe="\n".join(self._lines()) + "\n")
+        doubt = self._doubt()
+        cls = self.owner.cls
+        place = Place(cls.module.path, Span(cls.origin + cls.node.start, cls.origin + cls.node.end))
+        step = AddMethods(place, self._lines(), self.names)
+        return Repair(title, Safety.UNSAFE if doubt else Safety.SAFE, (step,), why=doubt)
+
+    def _obstacle(self) -> str:
+        """Why the methods cannot simply be added, empty if they can."""
+        clash = next((name for name in self.names if name in self.owner.members), None)
+        if clash is not None:
+            return f"`{clash}` means something else in this class already"
+        tool = self.component.tool
+        if tool is not None and tool.called and not self._is_hook and "close" not in tool.hooks:
+            return f"{tool.framework} has hooks of its own: {', '.join(tool.hooks)}"
+        if any(one.shared for one in self.owned):
+            return "all instances share what the class body acquired: acquire it in the constructor first"
+        return ""
+
+    def _doubt(self) -> str:
+        """Why the fix is not safe, empty if it is."""
+        tool = self.component.tool
+        if self._is_hook and tool is not None:
+            return f"{tool.framework} calls `{self.verb}` by itself from then on"
+        if self.owner.cls.node.decorators:
+            return "the class is decorated"
+        if self.component.heir is not None:
+            return f"the class is no {self.component.role} itself, and all its subclasses get the methods"
+        if any(one.injectable for one in self.owned):
+            return "a caller may have passed the resource in, and closes it too"
+        if not all(one.always for one in self.owned):
+            return "the resource is opened later or only sometimes"
+        return ""
+
+    def _lines(self) -> tuple[str, ...]:
+        close, enter, leave = self.names
+        word, wait = ("async def", "await ") if self.is_async else ("def", "")
+        again = "; calling it twice is harmless" if all(map(_is_repeatable, self.owned)) else ""
+        return (
+            f"{word} {close}(self) -> None:",
+            f'    """Release what this object has opened{again}."""',
+            *("    " + line for line in _releases(self.owned[::-1])),
+            "",
+            f'{word} {enter}(self) -> "{self.owner.cls.name}":',
+            "    return self",
+            "",
+            f"{word} {leave}(self, *exc: object) -> None:",
+            f"    {wait}self.{close}()",
+        )
 
 
-# --- the fix -----------------------------------------------------------------------------------------------------
+def _is_repeatable(owned: Owned) -> bool:
+    return owned.acquisition.resource.second_close == "ok" or not _is_plain(owned)
 
 
-def _is_async(owned: list[Owned]) -> bool:
-    return any(one.acquisition.resource.async_ for one in owned)
-
-
-def _verb(owned: list[Owned]) -> str:
-    return "aclose" if _is_async(owned) else "close"
-
-
-def _repair(owner: Owner, owned: list[Owned]) -> Repair:
-    names = ("aclose", "__aenter__", "__aexit__") if _is_async(owned) else ("close", "__enter__", "__exit__")
-    lines = _methods(owner, owned, names)
-    title = f"add `{names[0]}` and the context-manager methods"
-    obstacle = _obstacle(owner, owned, names)
-    if obstacle:
-        return Repair(title, Safety.DISPLAY, why=obstacle, recipe="\n".join(lines) + "\n")
-    doubt = _doubt(owner, owned)
-    node = owner.cls.node
-    place = Place(owner.cls.module.path, Span(owner.cls.origin + node.start, owner.cls.origin + node.end))
-    return Repair(title, Safety.UNSAFE if doubt else Safety.SAFE, (AddMethods(place, lines, names),), why=doubt)
-
-
-def _obstacle(owner: Owner, owned: list[Owned], names: tuple[str, ...]) -> str:
-    """Why the methods cannot simply be added, empty if they can."""
-    clash = next((name for name in names if name in owner.members), None)
-    if clash is not None:
-        return f"`{clash}` means something else in this class already"
-    tool = owner.component.tool if owner.component else None
-    if tool is not None and tool.closer not in {"any", "async" if _is_async(owned) else "sync"}:
-        return f"{tool.framework} asks for {tool.closer} hooks: {', '.join(tool.hooks)}"
-    if any(one.shared for one in owned):
-        return "all instances share what the class body acquired: acquire it in the constructor first"
-    return ""
-
-
-def _doubt(owner: Owner, owned: list[Owned]) -> str:
-    """Why the fix is not safe, empty if it is."""
-    if owner.cls.node.decorators:
-        return "the class is decorated"
-    if any(one.injectable for one in owned):
-        return "a caller may have passed the resource in, and closes it too"
-    if not all(one.always for one in owned):
-        return "the resource is opened later or only sometimes"
-    return ""
-
-
-def _methods(owner: Owner, owned: list[Owned], names: tuple[str, ...]) -> tuple[str, ...]:
-    close, enter, leave = names
-    word, wait = ("async def", "await ") if _is_async(owned) else ("def", "")
-    return (
-        f"{word} {close}(self) -> None:",
-        '    """Release what this object has opened; calling it twice is harmless."""',
-        *("    " + line for line in _releases(list(reversed(owned)))),
-        "",
-        f'{word} {enter}(self) -> "{owner.cls.name}":',
-        "    return self",
-        "",
-        f"{word} {leave}(self, *exc: object) -> None:",
-        f"    {wait}self.{close}()",
-    )
+def _is_plain(owned: Owned) -> bool:
+    """Whether the attribute is there for certain and may be closed as often as one likes."""
+    return owned.always and not owned.cached and owned.acquisition.resource.second_close == "ok"
 
 
 def _releases(owned: list[Owned]) -> list[str]:
@@ -233,17 +279,20 @@ def _releases(owned: list[Owned]) -> list[str]:
 
 
 def _release(owned: Owned) -> list[str]:
-    resource = owned.acquisition.resource
-    local = owned.attribute.strip("_") or "held"
-    wait = "await " if resource.async_ else ""
-    call = f"{resource.release}({local})" if "." in resource.release else f"{local}.{resource.release}()"
+    """The statements that release one attribute, if it is there and has not been released yet."""
+    resource, name = owned.acquisition.resource, owned.attribute
+    local = "held" if _is_plain(owned) or name.strip("_") in {"", "self"} else name.strip("_")
+    value = f"self.{name}" if _is_plain(owned) else local
+    call = f"{resource.release}({value})" if "." in resource.release else f"{value}.{resource.release}()"
+    if resource.async_:
+        call = "await " + call
+    if _is_plain(owned):
+        return [call]
     if owned.cached:
-        return [
-            f'{local} = self.__dict__.pop("{owned.attribute}", None)',
-            f"if {local} is not None:",
-            f"    {wait}{call}",
-        ]
-    lines = [f'{local} = getattr(self, "{owned.attribute}", None)', f"if {local} is not None:"]
-    if owned.attribute.startswith("_") and (not owned.always or resource.second_close != "ok"):
-        lines.append(f"    self.{owned.attribute} = None")
-    return [*lines, f"    {wait}{call}"]
+        take = [f'{local} = self.__dict__.pop("{name}", None)']
+    elif owned.declared:
+        take = [f"{local}, self.{name} = self.{name}, None"]
+    else:
+        take = [f'{local} = getattr(self, "{name}", None)']
+    forget = [] if owned.cached or owned.declared else [f"    self.{name} = None"]
+    return [*take, f"if {local} is not None:", *forget, f"    {call}"]
