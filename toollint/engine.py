@@ -114,10 +114,13 @@ def run(  # noqa: PLR0913 - the command's own options
     stdin_filename: str | None = None,
     jobs: int = 0,
     progress: Progress | None = None,
+    nearest: Callable[[Path], Config] | None = None,
 ) -> Report:
     """Check files and folders (or ``stdin``), and mend them as ``mode`` says.
 
     ``jobs`` processes share the work, 0 means one for each processor. ``progress(done, all)`` is called now and then.
+    ``config`` says which files there are; ``nearest`` gives the configuration for the files of a folder, where it may
+    be another.
 
     Raises:
         MissingPath: a path that was asked for does not exist.
@@ -126,9 +129,39 @@ def run(  # noqa: PLR0913 - the command's own options
         path = Path(stdin_filename or "stdin.py").absolute()
         workspace = Workspace(config, {path: stdin})
         return _report(workspace, [str(path)], mode, write=False)
-    found = [str(path.absolute()) for path in files.discover(paths, config)]
-    diagnostics = pool.spread(_check_some, found, config, jobs, progress)
-    return _report(Workspace(config), found, mode, write=True, diagnostics=diagnostics)
+    found = [path.absolute() for path in files.discover(paths, config)]
+    reports = []
+    for each, group in _by_config(found, nearest or (lambda _: config)):
+        diagnostics = pool.spread(_check_some, group, each, jobs, progress)
+        reports.append(_report(Workspace(each), group, mode, write=True, diagnostics=diagnostics))
+    return _merged(reports)
+
+
+def _by_config(paths: Sequence[Path], nearest: Callable[[Path], Config]) -> list[tuple[Config, list[str]]]:
+    """The files by configuration, so that one run over everything says what a run in each folder would."""
+    by_folder = {folder: nearest(folder) for folder in dict.fromkeys(path.parent for path in paths)}
+    groups: list[tuple[Config, list[str]]] = []
+    for path in paths:
+        config = by_folder[path.parent]
+        group = next((group for each, group in groups if each == config), None)
+        if group is None:
+            group = []
+            groups.append((config, group))
+        group.append(str(path))
+    return groups
+
+
+def _merged(reports: Sequence[Report]) -> Report:
+    if len(reports) == 1:
+        return reports[0]
+    return Report(
+        tuple(sorted((found for report in reports for found in report.diagnostics), key=_order)),
+        sum(report.files for report in reports),
+        {path: text for report in reports for path, text in report.texts.items()},
+        {path: counts for report in reports for path, counts in report.fixed.items()},
+        {path: change for report in reports for path, change in report.changes.items()},
+        tuple(notice for report in reports for notice in report.notices),
+    )
 
 
 def check_buffers(paths: Sequence[Path], buffers: Mapping[Path, bytes], config: Config) -> Report:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from toollint.analyses.ownership import Owner
 from toollint.analyses.values import Instance, Values
 from toollint.facts import Assigned, ClassFacts, Scope
 from toollint.project import Library
-from toollint.syntax import Collection, Expr
+from toollint.syntax import Bind, Collection, Expr, attribute_of, walk
 
-_CONTAINERS = frozenset(
-    {"list", "tuple", "set", "frozenset", "List", "Tuple", "Set", "Sequence", "Iterable", "Collection"}
-)
-_MAPPINGS = frozenset({"dict", "defaultdict", "OrderedDict", "Dict", "DefaultDict", "Mapping", "MutableMapping"})
-_HELD = frozenset({"agent", "graph", "session", "tool", "resource"})
+_ELEMENTS = frozenset({"list", "tuple", "set", "frozenset", "List", "Tuple", "Set", "Sequence", "Iterable", "Collection"})
+_ENTRIES = frozenset({"dict", "defaultdict", "OrderedDict", "Dict", "DefaultDict", "Mapping", "MutableMapping"})
+_HEAVY = frozenset({"agent", "graph", "session", "resource"})
 
 
 class Kept(NamedTuple):
     """An object that something keeps: its class, and what it is (``tool``, ``graph``, ``resource``, ...).
 
-    ``inside``: it is an element of a tuple or list, or held in a field, not the thing that was asked about.
+    ``inside``: it is an element of a tuple, list or dict, or in a field of what was asked about.
     """
 
     instance: Instance
@@ -33,21 +31,28 @@ class Kept(NamedTuple):
         """The class's name as a message gives it."""
         return self.instance.name
 
+    @property
+    def word(self) -> str:
+        """The kind with its article."""
+        return f"an {self.kind}" if self.kind[0] in "aeiou" else f"a {self.kind}"
+
 
 def kept(values: Values, instance: Instance | None) -> Kept | None:
     """What an object is, None where it is nothing that matters (numbers, strings, classes of plain data)."""
     if instance is None:
         return None
-    itself = _itself(values, instance)
-    if itself is not None:
-        return itself
-    if instance.name in _CONTAINERS:
-        return _first(values, [element for alternatives in instance.args for element in alternatives])
-    if instance.name in _MAPPINGS:
-        return _first(values, [element for alternatives in instance.args[1:] for element in alternatives])
+    if isinstance(instance.cls, Library):
+        resource = values.catalog.resource(instance.cls.name)
+        if resource is not None:
+            heavy = resource.weight in {"high", "medium"} and resource.category != "llm"
+            return Kept(instance, "resource") if heavy else None
+    found = values.type_of(instance)
+    if found is not None:
+        return Kept(instance, found.kind)
     if isinstance(instance.cls, ClassFacts):
-        return _first(values, [*_fields(values, instance.cls)])
-    return None
+        return Kept(instance, "resource") if _owns(values, instance.cls) else None
+    parts = instance.args if instance.name in _ELEMENTS else instance.args[1:] if instance.name in _ENTRIES else ()
+    return _inside(values, (element for alternatives in parts for element in alternatives))
 
 
 def kept_by(values: Values, scope: Scope, expr: Expr | None) -> Kept | None:
@@ -56,3 +61,39 @@ def kept_by(values: Values, scope: Scope, expr: Expr | None) -> Kept | None:
         inner = (kept_by(values, scope, item) for item in expr.items)
         return next((one._replace(inside=True) for one in inner if one is not None), None)
     return kept(values, values.instance(scope, expr))
+
+
+def held(values: Values, instance: Instance | None) -> Kept | None:
+    """What an object of a project's class holds in a field: an agent, a graph, a session or a resource."""
+    if instance is None or not isinstance(instance.cls, ClassFacts):
+        return None
+    found = _inside(values, _fields(values, instance.cls))
+    return found if found is not None and found.kind in _HEAVY else None
+
+
+def _inside(values: Values, instances: Iterable[Instance]) -> Kept | None:
+    found = (kept(values, instance) for instance in instances)
+    return next((one._replace(inside=True) for one in found if one is not None), None)
+
+
+def _fields(values: Values, cls: ClassFacts) -> Iterator[Instance]:
+    """What the class body annotates its fields with, and what the constructor stores under annotations."""
+    for ancestor in values.project.lineage(cls).classes:
+        for bindings in ancestor.scope.bindings.values():
+            for binding in bindings:
+                if isinstance(binding, Assigned):
+                    yield from values.annotation(ancestor.scope, binding.stmt.annotation)
+        constructor = ancestor.methods.get("__init__")
+        if constructor is not None:
+            for stmt in walk(constructor.node.body, into=False):
+                if isinstance(stmt, Bind) and any(attribute_of(t, constructor.receiver) for t in stmt.targets):
+                    stored = values.instance(constructor.scope, stmt.value)
+                    yield from values.annotation(constructor.scope, stmt.annotation) or filter(None, [stored])
+
+
+def _owns(values: Values, cls: ClassFacts) -> bool:
+    """Whether objects of a project's class hold a resource that is not light."""
+    return any(
+        owned.acquisition.resource.weight in {"high", "medium"} and owned.acquisition.resource.category != "llm"
+        for owned in Owner.of(values, cls).owned
+    )

@@ -6,6 +6,7 @@ and heavy (langgraph #3842). Only memos that outlive a call count: one made insi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +15,7 @@ from typing import NamedTuple
 
 from toollint.analyses.kinds import Kept, kept, kept_by
 from toollint.analyses.memoizers import Applied, applied
-from toollint.analyses.ownership import Owner
-from toollint.analyses.values import Instance, Method, Value, Values
+from toollint.analyses.values import Instance, Method, Values
 from toollint.catalog import Memoized
 from toollint.facts import Assigned, ClassFacts, Code, FunctionFacts, ModuleFacts, Scope, code_of
 from toollint.model import Place
@@ -48,21 +48,27 @@ _CODE_ATTRIBUTES = frozenset({"__code__", "__closure__", "__wrapped__", "__defau
 _CLASS_ATTRIBUTES = frozenset({"__func__", "__class__"})
 _FINITE = frozenset({"builtins.type", "builtins.bool", "typing.Type", "typing.Literal", "typing_extensions.Literal"})
 _CLOSERS = frozenset({"close", "aclose", "shutdown", "disconnect", "dispose", "__exit__", "__aexit__", "__del__"})
+_CLASS_NAME = re.compile(r".*(?:cls|class|klass|type|model)_?")
 _CLEARERS = frozenset({"cache_clear", "cache_close", "cache_invalidate", "invalidate", "invalidate_all", "clear"})
 
 
-class Pinned(NamedTuple):
-    """What a memo keeps: ``role`` is ``takes``, ``returns`` or ``receiver``; ``name`` is a class, or ``callable``.
+class Weight(NamedTuple):
+    """An object that is worth a finding: ``name`` is its class, or ``callable``.
 
-    ``holds`` is what makes an object of the project worth it: something heavy in one of its fields.
+    ``holds`` is what makes it so where it is an object of the project or a closure: something heavy inside.
     """
 
-    role: str
     name: str
     kind: str
-    place: Place
-    parameter: str = ""
     holds: Kept | None = None
+
+
+class Pinned(NamedTuple):
+    """What a memo keeps: ``role`` is ``takes``, ``returns`` or ``receiver``; ``place`` says so in the source."""
+
+    role: str
+    weight: Weight
+    place: Place
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,15 +191,13 @@ class Memo:
                 yield chain
 
     def _is_me(self, scope: Scope, expr: Expr) -> bool:
-        if last_name(expr) != self.name:
-            imported = scope.find(expr.id) if isinstance(expr, Name) else None
-            if imported is None or imported[0].kind != "module":
-                return False
         target = self.values.project.resolve(scope, expr)
         if self.variable is not None:
             return isinstance(target, Variable) and target[:2] == self.variable[:2]
-        value: Value | None = self.values.of(scope, expr) if target is None else None
-        return target is self.function or (isinstance(value, Method) and value.function is self.function)
+        if target is None and last_name(expr) == self.name:
+            value = self.values.of(scope, expr)
+            return isinstance(value, Method) and value.function is self.function
+        return target is self.function
 
     # --- what it keeps
 
@@ -204,45 +208,46 @@ class Memo:
 
     def _receiver(self) -> Iterator[Pinned]:
         """A method's memo keeps ``self``: what ruff's B019 does not see, or what is worth more than its message."""
-        cls = self.function.cls
+        cls, row = self.function.cls, self.memoizer.row
         if cls is None or not self.is_method or not self.memoizer.keeps_arguments:
             return
         found = kept(self.values, Instance(cls))
-        heavy = found is not None and found.kind in _WATCHED
-        known_to_ruff = self.memoizer.row is not None and self.memoizer.row.ruff
-        if heavy or not known_to_ruff:
-            yield Pinned("receiver", cls.name, found.kind if found and heavy else "object", cls.place)
+        if found is not None and found.kind in _WATCHED:
+            yield Pinned("receiver", Weight(cls.name, found.kind), cls.place)
+        elif row is None or not row.ruff:
+            yield Pinned("receiver", Weight(cls.name, "object"), cls.place)
 
     def _taken(self) -> Iterator[Pinned]:
         if not self.memoizer.keeps_arguments:
             return
         for param in self.parameters:
             expr = param.annotation
-            place = self.function.at(expr.start, expr.end) if expr is not None else self.function.place
             alternatives = self.values.annotation(self.function.scope, expr)
-            found = _first(self.values, alternatives, _WATCHED | {"callable"})
-            if found is not None:
-                yield found._replace(role="takes", place=place, parameter=param.name)
-            elif _is_open(alternatives) and _is_used_as_function(self.function, param.name):
-                yield Pinned("takes", "callable", "callable", place, param.name)
+            weight = _heaviest(self.values, alternatives, _WATCHED | {"callable"})
+            if weight is None and _is_open(alternatives) and _is_used_as_function(self.function, param.name):
+                weight = Weight("callable", "callable")
+            if weight is not None:
+                yield Pinned("takes", weight, self._at(expr))
 
     def _returned(self) -> Iterator[Pinned]:
         function = self.function
         if all(_is_finite(self.values, function.scope, param) for param in self.parameters):
             return
         alternatives = self.values.annotation(function.scope, function.node.returns)
-        found = _first(self.values, alternatives, _WATCHED)
-        if found is None and any(_lists_callables(self.values, one) for one in alternatives):
-            found = Pinned("returns", "callable", "callable", function.place)
-        if found is not None and function.node.returns is not None:
-            returns = function.node.returns
-            yield found._replace(place=function.at(returns.start, returns.end))
-        elif found is None and _is_open(alternatives):
+        weight = _heaviest(self.values, alternatives, _WATCHED)
+        if weight is None and any(_is_set_of_callables(self.values, one) for one in alternatives):
+            weight = Weight("callable", "callable")
+        if weight is not None:
+            yield Pinned("returns", weight, self._at(function.node.returns))
+        elif _is_open(alternatives):
             for node in walk(function.node.body, into=False):
-                made = _made(self.values, function, node.value) if isinstance(node, Return) else None
+                made = _made(self.values, function.scope, node.value) if isinstance(node, Return) else None
                 if made is not None:
-                    yield made._replace(place=function.at(node.start, node.end))
+                    yield Pinned("returns", made, self._at(node))
                     return
+
+    def _at(self, node: Expr | Return | None) -> Place:
+        return self.function.place if node is None else self.function.at(node.start, node.end)
 
 
 def _outlives_calls(scope: Scope | None) -> bool:
@@ -310,29 +315,24 @@ def _is_permanent(values: Values, scope: Scope, expr: Expr) -> bool:
 # --- objects -----------------------------------------------------------------------------------------------------
 
 
-def _first(values: Values, alternatives: tuple[Instance, ...], kinds: frozenset[str]) -> Pinned | None:
+def _heaviest(values: Values, alternatives: tuple[Instance, ...], kinds: frozenset[str]) -> Weight | None:
     """The first of several classes whose objects are worth a finding."""
-    for instance in alternatives:
-        found = _weighed(values, instance, kinds)
-        if found is not None:
-            return found
-    return None
+    return next(filter(None, (_weighed(values, instance, kinds) for instance in alternatives)), None)
 
 
-def _weighed(values: Values, instance: Instance, kinds: frozenset[str]) -> Pinned | None:
-    found, nowhere = kept(values, instance), Place("", (0, 0))
+def _weighed(values: Values, instance: Instance, kinds: frozenset[str]) -> Weight | None:
+    found = kept(values, instance)
     if found is not None and found.kind in kinds:
-        name = "callable" if found.kind == "callable" else found.name
-        return Pinned("returns", name, found.kind, nowhere)
+        return Weight("callable" if found.kind == "callable" else found.name, found.kind)
     if not isinstance(instance.cls, ClassFacts):
         return None
     lineage = values.project.lineage(instance.cls)
     if "callable" in kinds and "typing.Protocol" in lineage.libraries and "__call__" in instance.cls.methods:
-        return Pinned("returns", "callable", "callable", nowhere)
+        return Weight("callable", "callable")
     if any(not _CLOSERS.isdisjoint(cls.methods) for cls in lineage.classes):
-        return Pinned("returns", instance.name, "resource", nowhere)
+        return Weight(instance.name, "resource")
     held = next((one for one in _fields(values, instance) if one.kind in kinds), None)
-    return None if held is None else Pinned("returns", instance.name, "object", nowhere, holds=held)
+    return None if held is None else Weight(instance.name, "object", held)
 
 
 def _fields(values: Values, instance: Instance) -> Iterator[Kept]:
@@ -354,29 +354,30 @@ def _fields(values: Values, instance: Instance) -> Iterator[Kept]:
             yield found
 
 
-def _made(values: Values, function: FunctionFacts, value: Expr | None) -> Pinned | None:
+def _made(values: Values, scope: Scope, value: Expr | None) -> Weight | None:
     """What a returned expression gives: an object, a list of them, or a closure over one."""
     if isinstance(value, Comprehension):
-        return _made(values, function, value.elements[-1])
-    target = values.project.resolve(function.scope, value) if isinstance(value, Name) else None
-    if isinstance(target, FunctionFacts) and target.outer is function.scope and not values.decorated_tool(target):
-        used = {node.id for node in walk(target.node.body) if isinstance(node, Name)} & set(function.scope.bindings)
-        captured = (kept(values, _local(values, function.scope, name)) for name in sorted(used))
-        held = next((one for one in captured if one is not None and one.kind in _WATCHED), None)
-        return None if held is None else Pinned("returns", "callable", "callable", function.place, holds=held)
-    found = kept_by(values, function.scope, value)
+        return _made(values, scope, value.elements[-1])
+    target = values.project.resolve(scope, value) if isinstance(value, Name) else None
+    if isinstance(target, FunctionFacts) and target.outer is scope and values.decorated_tool(target) is None:
+        return _closure(values, target)
+    found = kept_by(values, scope, value)
     if found is not None and found.kind in _WATCHED:
-        return Pinned("returns", found.name, found.kind, function.place)
-    instance = values.instance(function.scope, value)
+        return Weight(found.name, found.kind)
+    instance = values.instance(scope, value)
     return None if instance is None else _weighed(values, instance, _WATCHED)
 
 
-def _local(values: Values, scope: Scope, name: str) -> Instance | None:
-    return values.instance(scope, Name(name, 0, 0))
+def _closure(values: Values, function: FunctionFacts) -> Weight | None:
+    """A function that its maker gives something heavy to hold."""
+    used = [node for node in walk(function.node.body) if isinstance(node, Name)]
+    captured = (kept_by(values, function.outer, node) for node in used if node.id in function.outer.bindings)
+    held = next((one for one in captured if one is not None and one.kind in _WATCHED), None)
+    return None if held is None else Weight("callable", "callable", held)
 
 
-def _lists_callables(values: Values, instance: Instance) -> bool:
-    """Whether it is a container of callables: in agents, a set of tools."""
+def _is_set_of_callables(values: Values, instance: Instance) -> bool:
+    """Whether it is a container of callables: in an agent, its tools."""
     found = kept(values, instance)
     return found is not None and found.kind == "callable" and found.instance is not instance
 
@@ -386,19 +387,19 @@ def _lists_callables(values: Values, instance: Instance) -> bool:
 
 def _is_open(alternatives: tuple[Instance, ...]) -> bool:
     """Whether an annotation (or its absence) allows everything."""
-    return not alternatives or any(
-        isinstance(one.cls, Library) and one.cls.name in _OPEN_TYPES for one in alternatives
-    )
+    return not alternatives or any(isinstance(one.cls, Library) and one.cls.name in _OPEN_TYPES for one in alternatives)
 
 
 def _is_used_as_function(function: FunctionFacts, name: str) -> bool:
-    """Whether the body looks into the parameter as one looks into a function: its signature, code or closure."""
+    """Whether the body calls the parameter, or looks into it as one looks into a function: signature, code, closure."""
     for node in walk(function.node.body):
         if not isinstance(node, Chain):
             continue
         if isinstance(node.base, Name) and node.base.id == name:
             first = node.links[0]
-            if isinstance(first, Call) or first.name in _CODE_ATTRIBUTES if isinstance(first, Attr | Call) else False:
+            if isinstance(first, Attr) and first.name in _CODE_ATTRIBUTES:
+                return True
+            if isinstance(first, Call) and not _CLASS_NAME.fullmatch(name):
                 return True
         for index, link in enumerate(node.links):
             if isinstance(link, Call) and last_name(prefix(node, index)) in _INSPECTORS:

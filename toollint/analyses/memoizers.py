@@ -222,7 +222,9 @@ def _objects_memoize(cls: ClassFacts) -> bool:
     if init is None or call is None:
         return False
     made = [stmt for stmt in init.node.body if isinstance(stmt, Bind) and stmt.value is not None]
-    stores = {attribute_of(target, init.receiver) for stmt in made for target in stmt.targets if _is_new_dict(stmt.value)}
+    stores = {
+        attribute_of(target, init.receiver) for stmt in made for target in stmt.targets if _is_new_dict(stmt.value)
+    }
     wrapped = {
         attribute_of(target, init.receiver)
         for stmt in made

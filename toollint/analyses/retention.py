@@ -15,7 +15,7 @@ from pathlib import PurePath
 from typing import Any
 
 from toollint.analyses.growth import can_grow
-from toollint.analyses.kinds import Kept, kept, kept_by
+from toollint.analyses.kinds import Kept, held, kept, kept_by
 from toollint.analyses.uses import Use, uses_in
 from toollint.analyses.values import Instance, Values
 from toollint.catalog import Container as Row
@@ -178,10 +178,11 @@ class Container:
         return kept_by(self.values, write.code.scope, write.key) or self._annotated_kept(0)
 
     def keeps_value(self, write: Use) -> Kept | None:
-        """What a write stores that matters, by its value or by the annotation."""
+        """What a write stores that matters, itself or in a field: by its value, or by the annotation."""
         if write.value is None or _is_empty(write.value):
             return None
-        return kept_by(self.values, write.code.scope, write.value) or self._annotated_kept(-1)
+        found = kept_by(self.values, write.code.scope, write.value) or self._annotated_kept(-1)
+        return found or held(self.values, self.values.instance(write.code.scope, write.value))
 
     def _annotated_kept(self, index: int) -> Kept | None:
         if not self.annotated or (index == 0 and self.row.shape == "mapping" and len(self.annotated) < 2):
