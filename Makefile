@@ -26,6 +26,7 @@ lint: $(READY)
 	$(BIN)/toollint toollint
 
 ecosystem: $(READY)
+	$(BIN)/python tools/frontends.py
 	$(BIN)/python tools/ecosystem.py
 
 bench: $(READY)

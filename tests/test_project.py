@@ -68,10 +68,22 @@ def resolved(load, tmp_path, files, main, name="main.py"):
         pytest.param({"m.py": "def f(): ...\n"}, "from m import f\nprobe = f\n", "function m.f", id="function"),
         pytest.param({"m.py": "x = g()\n"}, "from m import x\nprobe = x\n", "variable m.x", id="variable"),
         pytest.param({"m.py": BASE + "B = Base\n"}, "import m\nprobe = m.B\n", "class m.Base", id="alias-of-class"),
-        pytest.param({"m.py": "import json\nl = json.loads\n"}, "import m\nprobe = m.l\n", "library json.loads", id="alias-of-library"),
+        pytest.param(
+            {"m.py": "import json\nl = json.loads\n"},
+            "import m\nprobe = m.l\n",
+            "library json.loads",
+            id="alias-of-library",
+        ),
         pytest.param({"m.py": BASE}, "import m\nprobe = m.Missing\n", None, id="missing"),
-        pytest.param({"m.py": "x = y\ny = x\n"}, "from m import x\nprobe = x\n", "variable m.x", id="aliases-in-a-circle"),
-        pytest.param({"m.py": "from main import probe\n"}, "from m import probe as p\nprobe = p\n", None, id="imports-in-a-circle"),
+        pytest.param(
+            {"m.py": "x = y\ny = x\n"}, "from m import x\nprobe = x\n", "variable m.x", id="aliases-in-a-circle"
+        ),
+        pytest.param(
+            {"m.py": "from main import probe\n"},
+            "from m import probe as p\nprobe = p\n",
+            "variable main.probe",
+            id="imports-in-a-circle",
+        ),
     ],
 )
 def test_names_and_imports(load, tmp_path, files, main, expected):
@@ -81,9 +93,21 @@ def test_names_and_imports(load, tmp_path, files, main, expected):
 @pytest.mark.parametrize(
     ("files", "main", "expected"),
     [
-        pytest.param({"p/__init__.py": "", "p/m.py": BASE}, "import p.m\nprobe = p.m.Base\n", "class p.m.Base", id="submodule"),
-        pytest.param({"p/__init__.py": "", "p/m.py": BASE}, "from p import m\nprobe = m.Base\n", "class p.m.Base", id="from-package"),
-        pytest.param({"p/__init__.py": "from .m import Base\n", "p/m.py": BASE}, "import p\nprobe = p.Base\n", "class p.m.Base", id="re-export"),
+        pytest.param(
+            {"p/__init__.py": "", "p/m.py": BASE}, "import p.m\nprobe = p.m.Base\n", "class p.m.Base", id="submodule"
+        ),
+        pytest.param(
+            {"p/__init__.py": "", "p/m.py": BASE},
+            "from p import m\nprobe = m.Base\n",
+            "class p.m.Base",
+            id="from-package",
+        ),
+        pytest.param(
+            {"p/__init__.py": "from .m import Base\n", "p/m.py": BASE},
+            "import p\nprobe = p.Base\n",
+            "class p.m.Base",
+            id="re-export",
+        ),
         pytest.param(
             {"p/__init__.py": "from .q import B\n", "p/q/__init__.py": "from ..m import Base as B\n", "p/m.py": BASE},
             "from p import B\nprobe = B\n",
@@ -91,7 +115,10 @@ def test_names_and_imports(load, tmp_path, files, main, expected):
             id="re-export-twice",
         ),
         pytest.param(
-            {"p/__init__.py": "from . import m\n", "p/m.py": BASE}, "import p\nprobe = p.m.Base\n", "class p.m.Base", id="own-submodule"
+            {"p/__init__.py": "from . import m\n", "p/m.py": BASE},
+            "import p\nprobe = p.m.Base\n",
+            "class p.m.Base",
+            id="own-submodule",
         ),
         pytest.param(
             {"p/__init__.py": "from .make import make\n", "p/make.py": "def make(): ...\n"},
@@ -105,17 +132,29 @@ def test_names_and_imports(load, tmp_path, files, main, expected):
             "class p.make.C",
             id="and-the-submodule-can-still-be-imported-from",
         ),
-        pytest.param({"p/__init__.py": "", "p.py": BASE}, "import p\nprobe = p.Base\n", None, id="package-beats-module"),
+        pytest.param(
+            {"p/__init__.py": "", "p.py": BASE},
+            "import p\nprobe = p.Base\n",
+            "library p.Base",
+            id="package-beats-module",
+        ),
         pytest.param({"ns/m.py": BASE}, "from ns.m import Base\nprobe = Base\n", "class ns.m.Base", id="namespace"),
         pytest.param({"ns/m.py": BASE}, "from ns import m\nprobe = m.Base\n", "class ns.m.Base", id="from-namespace"),
-        pytest.param({"ns/m.py": BASE}, "import ns.m\nprobe = ns.m.Base\n", "class ns.m.Base", id="import-of-namespace"),
+        pytest.param(
+            {"ns/m.py": BASE}, "import ns.m\nprobe = ns.m.Base\n", "class ns.m.Base", id="import-of-namespace"
+        ),
         pytest.param(
             {"src/ns/a.py": "from ns.b import Base\n", "ns/b.py": BASE},
             "from ns.a import Base\nprobe = Base\n",
             "class ns.b.Base",
             id="namespaces-merge-over-roots",
         ),
-        pytest.param({"src/p/__init__.py": "", "src/p/m.py": BASE}, "from p.m import Base\nprobe = Base\n", "class p.m.Base", id="src"),
+        pytest.param(
+            {"src/p/__init__.py": "", "src/p/m.py": BASE},
+            "from p.m import Base\nprobe = Base\n",
+            "class p.m.Base",
+            id="src",
+        ),
         pytest.param(
             {"examples/app/p/__init__.py": "", "examples/app/p/m.py": BASE},
             "from p.m import Base\nprobe = Base\n",
@@ -148,36 +187,78 @@ def test_packages(load, tmp_path, files, main, expected):
 @pytest.mark.parametrize("name", ["p/q/main.py", "p/q/__init__.py"])
 def test_relative_imports(load, tmp_path, statement, expected, name):
     files = {"p/__init__.py": "", "p/q/__init__.py": "", "p/q/m.py": BASE, "p/n.py": BASE, "top.py": ""}
-    assert resolved(load, tmp_path, {**files, name: f"{statement}\nprobe = probe_\n"}, f"{statement}\nprobe = probe_\n", name) == expected
+    assert (
+        resolved(
+            load, tmp_path, {**files, name: f"{statement}\nprobe = probe_\n"}, f"{statement}\nprobe = probe_\n", name
+        )
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
     ("files", "main", "expected"),
     [
         pytest.param({"m.py": OTHER}, "from m import *\nprobe = Other\n", "class m.Other", id="public"),
-        pytest.param({"m.py": "class _Base: ...\n"}, "from m import *\nprobe = _Base\n", "library builtins._Base", id="private"),
-        pytest.param({"m.py": "__all__ = ['_Base']\n\n\nclass _Base: ...\n"}, "from m import *\nprobe = _Base\n", "class m._Base", id="private-in-all"),
-        pytest.param({"m.py": "__all__ = ['Base']\n" + OTHER}, "from m import *\nprobe = Base\n", "class m.Base", id="in-all"),
-        pytest.param({"m.py": "__all__ = ['Base']\n" + OTHER}, "from m import *\nprobe = Other\n", "library builtins.Other", id="not-in-all"),
-        pytest.param({"m.py": OTHER}, "import n\nprobe = n.Other\n" , "library n.Other", id="not-a-star"),
-        pytest.param({"n.py": "from m import *\n", "m.py": OTHER}, "import n\nprobe = n.Other\n", "class m.Other", id="re-export"),
         pytest.param(
-            {"n.py": "__all__ = ['Base']\nfrom m import *\n", "m.py": OTHER}, "from n import *\nprobe = Base\n", "class m.Base", id="star-of-star"
+            {"m.py": "class _Base: ...\n"}, "from m import *\nprobe = _Base\n", "library builtins._Base", id="private"
         ),
-        pytest.param({"m.py": OTHER}, "from m import *\nprobe = open\n", "library builtins.open", id="builtins-behind-a-star"),
+        pytest.param(
+            {"m.py": "__all__ = ['_Base']\n\n\nclass _Base: ...\n"},
+            "from m import *\nprobe = _Base\n",
+            "class m._Base",
+            id="private-in-all",
+        ),
+        pytest.param(
+            {"m.py": "__all__ = ['Base']\n" + OTHER}, "from m import *\nprobe = Base\n", "class m.Base", id="in-all"
+        ),
+        pytest.param(
+            {"m.py": "__all__ = ['Base']\n" + OTHER},
+            "from m import *\nprobe = Other\n",
+            "library builtins.Other",
+            id="not-in-all",
+        ),
+        pytest.param(
+            {"n.py": "from m import *\n", "m.py": OTHER}, "import n\nprobe = n.Other\n", "class m.Other", id="re-export"
+        ),
+        pytest.param(
+            {"n.py": "__all__ = ['Base']\nfrom m import *\n", "m.py": OTHER},
+            "from n import *\nprobe = Base\n",
+            "class m.Base",
+            id="star-of-star",
+        ),
+        pytest.param(
+            {"m.py": OTHER}, "from m import *\nprobe = open\n", "library builtins.open", id="builtins-behind-a-star"
+        ),
         pytest.param({}, "from tkinter import *\nprobe = Frame\n", None, id="star-of-a-library"),
-        pytest.param({"m.py": OTHER}, "from m import *\n\n\nclass Other: ...\n\n\nprobe = Other\n", "class main.Other", id="own-name"),
         pytest.param(
-            {"a.py": "from b import *\n", "b.py": "from a import *\n" + BASE}, "from a import *\nprobe = Base\n", "class b.Base", id="circle"
+            {"m.py": OTHER},
+            "from m import *\n\n\nclass Other: ...\n\n\nprobe = Other\n",
+            "class main.Other",
+            id="own-name",
         ),
         pytest.param(
-            {"a.py": "from b import *\n", "b.py": "from a import *\n"}, "from a import *\nprobe = Base\n", "library builtins.Base", id="empty-circle"
+            {"a.py": "from b import *\n", "b.py": "from a import *\n" + BASE},
+            "from a import *\nprobe = Base\n",
+            "class b.Base",
+            id="circle",
         ),
         pytest.param(
-            {"a.py": BASE, "b.py": OTHER}, "from a import *\nfrom b import *\nprobe = Base\n", None, id="two-stars-that-differ"
+            {"a.py": "from b import *\n", "b.py": "from a import *\n"},
+            "from a import *\nprobe = Base\n",
+            "library builtins.Base",
+            id="empty-circle",
         ),
         pytest.param(
-            {"a.py": BASE, "b.py": "from a import Base\n"}, "from a import *\nfrom b import *\nprobe = Base\n", "class a.Base", id="two-stars-that-agree"
+            {"a.py": BASE, "b.py": OTHER},
+            "from a import *\nfrom b import *\nprobe = Base\n",
+            None,
+            id="two-stars-that-differ",
+        ),
+        pytest.param(
+            {"a.py": BASE, "b.py": "from a import Base\n"},
+            "from a import *\nfrom b import *\nprobe = Base\n",
+            "class a.Base",
+            id="two-stars-that-agree",
         ),
     ],
 )
@@ -189,13 +270,41 @@ def test_star_imports(load, tmp_path, files, main, expected):
     ("main", "expected"),
     [
         pytest.param("if TYPE_CHECKING:\n    from a import Base\nprobe = Base\n", "class a.Base", id="type-checking"),
-        pytest.param("if TYPE_CHECKING:\n    from a import Base\nelse:\n    Base = object\nprobe = Base\n", None, id="type-checking-else"),
-        pytest.param("try:\n    from a import Base\nexcept ImportError:\n    Base = None\nprobe = Base\n", "class a.Base", id="guarded"),
-        pytest.param("Base: type\ntry:\n    from a import Base\nexcept ImportError:\n    pass\nprobe = Base\n", "class a.Base", id="declared"),
-        pytest.param("try:\n    from a import Base\nexcept ImportError:\n    from a import Base\nprobe = Base\n", "class a.Base", id="both-the-same"),
-        pytest.param("try:\n    from a import Base\nexcept ImportError:\n    from b import Base\nprobe = Base\n", None, id="fallback"),
-        pytest.param("try:\n    from x import B\nexcept ImportError:\n    from y import B\nprobe = B\n", None, id="library-fallback"),
-        pytest.param("if sys.version_info >= (3, 11):\n    import a as m\nelse:\n    import b as m\nprobe = m\n", None, id="version"),
+        pytest.param(
+            "if TYPE_CHECKING:\n    from a import Base\nelse:\n    Base = object\nprobe = Base\n",
+            None,
+            id="type-checking-else",
+        ),
+        pytest.param(
+            "try:\n    from a import Base\nexcept ImportError:\n    Base = None\nprobe = Base\n",
+            "class a.Base",
+            id="guarded",
+        ),
+        pytest.param(
+            "Base: type\ntry:\n    from a import Base\nexcept ImportError:\n    pass\nprobe = Base\n",
+            "class a.Base",
+            id="declared",
+        ),
+        pytest.param(
+            "try:\n    from a import Base\nexcept ImportError:\n    from a import Base\nprobe = Base\n",
+            "class a.Base",
+            id="both-the-same",
+        ),
+        pytest.param(
+            "try:\n    from a import Base\nexcept ImportError:\n    from b import Base\nprobe = Base\n",
+            None,
+            id="fallback",
+        ),
+        pytest.param(
+            "try:\n    from x import B\nexcept ImportError:\n    from y import B\nprobe = B\n",
+            None,
+            id="library-fallback",
+        ),
+        pytest.param(
+            "if sys.version_info >= (3, 11):\n    import a as m\nelse:\n    import b as m\nprobe = m\n",
+            None,
+            id="version",
+        ),
         pytest.param("match x:\n    case 1:\n        from a import Base\nprobe = Base\n", "class a.Base", id="match"),
         pytest.param("with x:\n    from a import Base\nprobe = Base\n", "class a.Base", id="with"),
         pytest.param("for Base in x:\n    pass\nprobe = Base\n", "variable main.Base", id="loop"),
@@ -263,8 +372,18 @@ def test_members_of_classes_come_from_the_nearest_ancestor(load, tmp_path):
     [
         ("class C: ...\n", ["C"], [], True),
         ("class C(Exception): ...\n", ["C"], ["builtins.Exception"], True),
-        ("from langchain_core.tools import BaseTool as B\nclass A(B): ...\nclass C(A): ...\n", ["C", "A"], ["langchain_core.tools.BaseTool"], True),
-        ("from typing import Generic, TypeVar\nT = TypeVar('T')\nclass C(Generic[T]): ...\n", ["C"], ["typing.Generic"], True),
+        (
+            "from langchain_core.tools import BaseTool as B\nclass A(B): ...\nclass C(A): ...\n",
+            ["C", "A"],
+            ["langchain_core.tools.BaseTool"],
+            True,
+        ),
+        (
+            "from typing import Generic, TypeVar\nT = TypeVar('T')\nclass C(Generic[T]): ...\n",
+            ["C"],
+            ["typing.Generic"],
+            True,
+        ),
         ("from abc import ABCMeta\nclass C(metaclass=ABCMeta): ...\n", ["C"], [], True),
         ("class C(metaclass=Strange): ...\n", ["C"], [], False),
         ("from nobody_knows import Base\nclass C(Base): ...\n", ["C"], ["nobody_knows.Base"], False),
@@ -331,13 +450,30 @@ def test_texts_alone_are_a_project_too():
 
 
 def test_files_that_mention_words(load):
-    values = load({"main.py": "alpha = beta\n", "b.py": "# alpha, and beta\n", "c.py": "alphabeta\n", "d.py": "alpha beta(\n"})
+    values = load(
+        {"main.py": "alpha = beta\n", "b.py": "# alpha, and beta\n", "c.py": "alphabeta\n", "d.py": "alpha beta(\n"}
+    )
     assert [module.name for module in values.project.mentioning("alpha", "beta")] == ["b", "main"]
 
 
-@pytest.mark.parametrize("annotation", ["Base", "Optional[Base]", "Base | None", "Annotated[Base, 1]", "ClassVar[Base]", "Final[Base]", "'Base'", "Alias", "New"])
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        "Base",
+        "Optional[Base]",
+        "Base | None",
+        "Annotated[Base, 1]",
+        "ClassVar[Base]",
+        "Final[Base]",
+        "'Base'",
+        "Alias",
+        "New",
+    ],
+)
 def test_annotations_are_stripped(load, tmp_path, annotation):
-    head = "from typing import *\nfrom typing import Annotated, ClassVar, Final, NewType, Optional\nfrom m import Base\n"
+    head = (
+        "from typing import *\nfrom typing import Annotated, ClassVar, Final, NewType, Optional\nfrom m import Base\n"
+    )
     main = f"{head}Alias = Base\nNew = NewType('New', Base)\n\n\ndef f(x: {annotation}): ...\n"
     values = load({"m.py": BASE, "main.py": main})
     module = values.project.module_at(str(tmp_path / "main.py"))

@@ -72,7 +72,7 @@ class Project:
         """
         self.paths = paths
         self.catalog = catalog
-        self._roots = sorted(roots, key=len, reverse=True)
+        self._roots = sorted((root.rstrip("/") for root in roots), key=len, reverse=True)
         self._load = load
         self._source = source
         self._modules: dict[str, ModuleFacts | None] = {}
@@ -122,19 +122,23 @@ class Project:
         return name if _is_package(path) else name.rpartition(".")[0]
 
     def _name(self, path: str) -> str:
-        for root in self._roots:
-            if path.startswith(root + "/"):
-                return _dotted(path[len(root) + 1 :])
-        return PurePath(path).stem
+        rank = self._rank_of_root(path)
+        return PurePath(path).stem if rank == len(self._roots) else _dotted(path[len(self._roots[rank]) + 1 :])
+
+    def _rank_of_root(self, path: str) -> int:
+        return next((rank for rank, root in enumerate(self._roots) if path.startswith(root + "/")), len(self._roots))
 
     @cached_property
     def _by_name(self) -> Mapping[str, str]:
-        """Module names to files; a regular package counts from the folder above it too, where that is unambiguous."""
+        """Module names to files; a regular package counts from the folder above it too, where that is unambiguous.
+
+        Of several files with one name it is that of the innermost root; a package goes before a module.
+        """
         names: dict[str, str] = {}
         nested: dict[str, set[str]] = {}
         known = set(self.paths)
         packages = {path.rpartition("/")[0] for path in known if _is_package(path)}
-        for path in self.paths:
+        for path in sorted(self.paths, key=lambda path: (self._rank_of_root(path), not _is_package(path))):
             if path.endswith(".pyi") and path[:-1] in known:
                 continue
             names.setdefault(self._name(path), path)
@@ -166,28 +170,29 @@ class Project:
         found = scope.find(name)
         if found is not None:
             return self._bound(*found, name)
-        for base in self._stars(scope.module):
-            target = self._member(base, name)
-            if target is not None:
-                return target
-        return None if "*" in scope.module.scope.bindings else Library(f"builtins.{name}")
+        starred = self._starred(scope.module, name)
+        return _agreed(starred) if starred else Library(f"builtins.{name}")
 
     def lookup(self, dotted: str) -> Target | None:
-        """What an absolute dotted path stands for: a module or a member of one."""
+        """What an absolute dotted path stands for: a member of a module, or a module.
+
+        What a package binds under the name of its submodule goes before the submodule, as ``from`` has it.
+        """
         parts = dotted.split(".")
-        for count in range(len(parts), 0, -1):
+        for count in range(len(parts) - 1, 0, -1):
             name = ".".join(parts[:count])
             if name in self._by_name:
                 target: Target | None = self.module(name)
                 for part in parts[count:]:
                     target = self.attribute(target, part)
                 return target
-        return Library(dotted)
+        return self.module(dotted) if dotted in self._by_name else Library(dotted)
 
     def attribute(self, target: Target | None, name: str) -> Target | None:
         """What ``target.name`` stands for."""
         if isinstance(target, Library):
-            return Library(f"{target.name}.{name}")
+            dotted = f"{target.name}.{name}"  # ours if the rest names a folder without __init__.py
+            return self.module(dotted) if dotted in self._by_name else Library(dotted)
         if isinstance(target, ModuleFacts):
             return self._member(target, name)
         if isinstance(target, ClassFacts):
@@ -207,24 +212,40 @@ class Project:
 
     def _member(self, module: ModuleFacts, name: str) -> Target | None:
         found = module.scope.bindings.get(name)
-        if found is not None:
+        if found is not None and (id(module.scope), name) not in self._active:
             return self._bound(module.scope, found, name)
-        for base in self._stars(module):
-            if name in (exported(base) or ()) or not name.startswith("_"):
-                target = self._member(base, name)
-                if target is not None:
-                    return target
+        starred = self._starred(module, name)
+        target = _agreed(starred)
         dotted = f"{module.name}.{name}"
-        if dotted in self._by_name:
-            return self.module(dotted)
-        if "__getattr__" in module.scope.bindings or "*" in module.scope.bindings:
+        if target is not None or dotted in self._by_name:
+            return target or self.module(dotted)
+        if starred or "__getattr__" in module.scope.bindings:
             return None
         return Library(dotted) if module.is_package else None
 
-    def _stars(self, module: ModuleFacts) -> list[ModuleFacts]:
-        bases = module.scope.bindings.get("*", ())
-        found = [self.module(base.target) for base in bases if isinstance(base, Imported)]
-        return [base for base in found if base is not None and base is not module]
+    def _starred(self, module: ModuleFacts, name: str) -> list[Target | None]:
+        """What each star import of a module that gives ``name``, or could give it (None), gives for it."""
+        key = (id(module.scope), f"* {name}")
+        if key in self._active:
+            return []
+        self._active.add(key)
+        try:
+            targets: list[Target | None] = []
+            for star in module.scope.bindings.get("*", ()):
+                base = self.module(star.target) if isinstance(star, Imported) else None
+                targets += [None] if base is None else self._exports(base, name)
+            return targets
+        finally:
+            self._active.discard(key)
+
+    def _exports(self, module: ModuleFacts, name: str) -> list[Target | None]:
+        """What a star import of the module gives for a name; nothing where it leaves the name out."""
+        listed = exported(module)
+        if name.startswith("_") if listed is None else name not in listed:
+            return []
+        if listed is not None or name in module.scope.bindings:
+            return [self._member(module, name)]
+        return self._starred(module, name)
 
     def _bound(self, scope: Scope, bindings: tuple[Binding, ...], name: str) -> Target | None:
         """The one thing that all bindings of a name agree on; a cycle of aliases is nothing."""
@@ -236,9 +257,9 @@ class Project:
             telling = [binding for binding in bindings if not _is_placeholder(binding)] or list(bindings)
             if all(isinstance(binding, FunctionFacts) for binding in telling):
                 return self._definition(telling[-1])
-            targets = [self._definition(binding) or self._alias(scope, binding) for binding in telling]
-            if all(target is not None and _same(target, targets[0]) for target in targets):
-                return targets[0]
+            target = _agreed([self._definition(binding) or self._alias(scope, binding) for binding in telling])
+            if target is not None:
+                return target
             if any(isinstance(binding, ClassFacts | FunctionFacts | Imported) for binding in telling):
                 return None
             return Variable(scope, name, bindings)
@@ -271,7 +292,7 @@ class Project:
         return found
 
     def _make_lineage(self, cls: ClassFacts) -> Lineage:
-        classes: list[ClassFacts] = [cls]
+        ancestors: list[ClassFacts] = []
         libraries: list[str] = []
         known = all(arg.keyword in {None, "metaclass", "frozen", "total"} and not arg.stars for arg in cls.node.args)
         for keyword in cls.node.args:
@@ -281,15 +302,15 @@ class Project:
             base = self.resolve_base(cls, arg.value)
             if isinstance(base, ClassFacts):
                 above = self.lineage(base)
-                classes += [c for c in above.classes if c not in classes]
-                libraries += [name for name in above.libraries if name not in libraries]
+                ancestors = [c for c in ancestors if c not in above.classes] + [*above.classes]
+                libraries += above.libraries
                 known = known and above.known
             elif isinstance(base, Library):
                 libraries.append(base.name)
                 known = known and self.catalog.base(base.name) is not None
             else:
                 known = False
-        return Lineage(tuple(classes), tuple(libraries), known)
+        return Lineage((cls, *(c for c in ancestors if c is not cls)), tuple(dict.fromkeys(libraries)), known)
 
     def resolve_base(self, cls: ClassFacts, expr: Expr) -> Target | None:
         """What a base class stands for; type arguments are dropped."""
@@ -311,8 +332,11 @@ def _is_placeholder(binding: Binding) -> bool:
     return binding.stmt.value is None or is_none(binding.stmt.value)
 
 
-def _same(one: Target | None, other: Target | None) -> bool:
-    return one is other or (isinstance(one, Library) and one == other)
+def _agreed(targets: Sequence[Target | None]) -> Target | None:
+    """The one target that all are; None where they differ, one is not certain, or there is none."""
+    first = targets[0] if targets else None
+    same = all(target is first or (isinstance(target, Library) and target == first) for target in targets)
+    return first if same else None
 
 
 def _is_package(path: str) -> bool:

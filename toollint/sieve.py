@@ -8,6 +8,8 @@ answer may hold too much, never too little.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from toollint.lower import absolute
 from toollint.project import Project
@@ -23,6 +25,18 @@ _DEFINITION = re.compile(rb"^(?=def |async def |class |@)", re.MULTILINE)
 _NEW_DICT = re.compile(rb"=[ \t]*(?:\{\}|dict\(\)|(?:\w+\.)?OrderedDict\(\))")
 
 
+class _Import(NamedTuple):
+    """``name`` (``*``: all) of a module, bound as ``alias``; ``path`` is its file, empty for a library's.
+
+    ``root`` is the first part of the module's name.
+    """
+
+    path: str
+    root: bytes
+    name: bytes
+    alias: bytes
+
+
 class Sieve:
     """The identifiers of interest, by file and subject (``acquisition``, ``memo``, ``kind``)."""
 
@@ -31,22 +45,44 @@ class Sieve:
         self._project = project
         self._triggers = project.catalog.triggers()
         self._found: dict[tuple[str, str], frozenset[bytes]] = {}
+        self._imports: dict[str, tuple[_Import, ...]] = {}
+        self._aliases: dict[str, list[tuple[bytes, bytes]]] = {}
 
     def words(self, path: str, subject: str) -> frozenset[bytes]:
         """The identifiers by which a file can mean something of the subject."""
-        key = (path, subject)
-        if key not in self._found:
-            direct = self._direct(path, subject)
-            if subject == "memo":
-                direct |= self._memoizers(path)
-            self._found[key] = direct  # what a cycle of imports sees
-            self._found[key] = self._with_aliases(path, direct | self._imported(path, subject))
-        return self._found[key]
+        if (path, subject) not in self._found:
+            self._settle(self._reached(path, subject), subject)
+        return self._found[path, subject]
+
+    def _reached(self, path: str, subject: str) -> list[str]:
+        """The file and all that its imports lead to, what is imported first; without those that are settled."""
+        reached: dict[str, None] = {}
+        left = [path]
+        while left:
+            path = left.pop()
+            if path not in reached and (path, subject) not in self._found:
+                reached[path] = None
+                left += [one.path for one in self._imports_of(path) if one.path]
+        return [*reversed(reached)]
+
+    def _settle(self, paths: list[str], subject: str) -> None:
+        """Work files out together, until no word is added: imports may lead back to where they came from."""
+        for path in paths:
+            self._found[path, subject] = self._direct(path, subject)
+        changed = True
+        while changed:
+            changed = False
+            for path in paths:
+                words = self._followed(path, subject)
+                changed = changed or words != self._found[path, subject]
+                self._found[path, subject] = words
 
     def _direct(self, path: str, subject: str) -> frozenset[bytes]:
         mentioned = self._project.words(path)
-        leaves = [found for root, found in self._triggers[subject].items() if root in mentioned or root == b"builtins"]
-        return frozenset().union(*leaves)
+        triggers = self._triggers[subject]
+        leaves = [found for root, found in triggers.items() if root in mentioned or root == b"builtins"]
+        bound = {one.alias for one in self._imports_of(path) if one.root in triggers and not one.path}
+        return bound.union(*leaves, self._memoizers(path) if subject == "memo" else ())
 
     def _memoizers(self, path: str) -> set[bytes]:
         """Functions of the file with an inner function and a new dict: they may memoize what they decorate."""
@@ -56,38 +92,46 @@ class Sieve:
         ]
         return {head[1] for head in heads if head is not None}
 
-    def _imported(self, path: str, subject: str) -> set[bytes]:
-        """Names bound by imports from project files where they mean something, and by ``as`` clauses."""
-        found: set[bytes] = set()
+    def _followed(self, path: str, subject: str) -> frozenset[bytes]:
+        """What is known of a file, with what its imports bring in and the other names that it gives to any of it."""
+        found = set(self._found[path, subject])
+        for one in self._imports_of(path):
+            words = self._found[one.path, subject] if one.path else frozenset()
+            if one.name == b"*" and words:
+                found |= {one.alias, *words}
+            elif one.name in words:
+                found.add(one.alias)
+        size = -1
+        while len(found) != size:
+            size = len(found)
+            found.update(alias for alias, name in self._aliases_of(path) if name in found)
+        return frozenset(found)
+
+    def _imports_of(self, path: str) -> tuple[_Import, ...]:
+        if path not in self._imports:
+            self._imports[path] = tuple(self._read_imports(path))
+        return self._imports[path]
+
+    def _read_imports(self, path: str) -> Iterator[_Import]:
         text = self._project.text(path)
         for statement in _FROM.finditer(text):
             base = absolute(statement["module"].decode(), len(statement["dots"]), self._project.package_of(path))
-            inner = self._of_module(base, subject)
             for name, alias in _names(statement["names"]):
-                found |= self._of_module(f"{base}.{name.decode()}", subject)
-                if name == b"*":
-                    found |= inner
-                elif name in inner:
-                    found.add(alias)
+                yield self._import(base, name, alias)
+                yield self._import(f"{base}.{name.decode()}", b"*", alias)
         for statement in _PLAIN.finditer(text):
-            for name, _ in _names(statement["names"]):
-                found |= self._of_module(name.decode(), subject)
-        return found
+            for name, alias in _names(statement["names"]):
+                parts = name.decode().split(".")
+                for count in range(1, len(parts) + 1):
+                    yield self._import(".".join(parts[:count]), b"*", alias.partition(b".")[0])
 
-    def _of_module(self, name: str, subject: str) -> frozenset[bytes]:
-        path = self._project.path_of(name)
-        return frozenset() if path is None else self.words(path, subject)
+    def _import(self, module: str, name: bytes, alias: bytes) -> _Import:
+        return _Import(self._project.path_of(module) or "", module.partition(".")[0].encode(), name, alias)
 
-    def _with_aliases(self, path: str, found: frozenset[bytes]) -> frozenset[bytes]:
-        text = self._project.text(path)
-        pairs = [(name, alias) for statement in _FROM.finditer(text) for name, alias in _names(statement["names"])]
-        pairs += [(target, name) for name, target in _ALIAS.findall(text)]
-        names = set(found)
-        size = -1
-        while len(names) != size:
-            size = len(names)
-            names.update(alias for name, alias in pairs if name in names)
-        return frozenset(names)
+    def _aliases_of(self, path: str) -> list[tuple[bytes, bytes]]:
+        if path not in self._aliases:
+            self._aliases[path] = _ALIAS.findall(self._project.text(path))
+        return self._aliases[path]
 
 
 def _names(text: bytes) -> list[tuple[bytes, bytes]]:

@@ -82,7 +82,7 @@ class Workspace(Mapping[str, Source]):
         """The project around a file."""
         folder = Path(path).parent
         if folder not in self._roots:
-            self._roots[folder] = files.project_root(Path(path))
+            self._roots[folder] = self._root(Path(path))
         root = self._roots[folder]
         if root not in self._projects:
             self._projects[root] = Values(self._project(root))
@@ -117,13 +117,22 @@ class Workspace(Mapping[str, Source]):
         except (files.ReadError, Unreadable) as error:
             return error
 
+    def _root(self, path: Path) -> Path:
+        """The folder in which the project around a file starts; packages need not be saved yet."""
+        root = files.project_root(path)
+        if any((root / marker).exists() for marker in files.MARKERS):
+            return root
+        while str(root / "__init__.py") in self.buffers and root != root.parent:
+            root = root.parent
+        return root
+
     def _project(self, root: Path) -> Project:
         if root not in self._files:
             self._files[root] = [str(path) for path in files.project_files(root, self.config)]
         below = [path for path in self.buffers if Path(path).is_relative_to(root)]
         paths = sorted({*self._files[root], *below})
-        roots = [str(root / folder) for folder in ("src", *self.config.src) if (root / folder).is_dir()]
-        return Project(paths, [*roots, str(root)], self._facts, self.readable, catalog.load())
+        roots = [str(root), *(str(root / folder) for folder in ("src", *self.config.src))]
+        return Project(paths, roots, self._facts, self.readable, catalog.load())
 
     def _facts(self, path: str, name: str, is_package: bool) -> ModuleFacts | None:
         try:

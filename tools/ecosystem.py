@@ -1,6 +1,6 @@
 """Scans the pinned packages and compares the findings with the reviewed ones in `ecosystem/snapshot.txt`.
 
-Usage: ``python tools/ecosystem.py [--update]``. Every package is scanned three times, the last time with its files
+Usage: ``python tools/ecosystem.py [--update] [PACKAGE...]``. Every package (those named, or all) is scanned three times, the last time with its files
 named in another order, and has to give the same findings each time and no TL000 or TL998. ``--update`` writes the
 snapshot, keeping the verdicts on findings that are still there. Exit code 1: something differs, has no verdict yet,
 or too few findings are right.
@@ -56,11 +56,16 @@ def main() -> None:
     """Scan, compare, say what differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--update", action="store_true", help="write the snapshot")
-    update = parser.parse_args().update
-    reviewed = load()
+    parser.add_argument("packages", nargs="*", metavar="PACKAGE", help="scan these only")
+    arguments = parser.parse_args()
+    update = arguments.update
+    if update and arguments.packages:
+        parser.error("the snapshot is written as a whole")
+    folders = {name: folder for name, folder in wheels.unpacked("ecosystem").items() if _is_asked(name, arguments)}
+    reviewed = [finding for finding in load() if _is_asked(finding.package, arguments)]
     verdicts = {finding.identity: finding.verdict for finding in reviewed}
     found = []
-    for package, folder in wheels.unpacked("ecosystem").items():
+    for package, folder in folders.items():
         findings = scan(package, folder)
         print(f"{package}: {len(findings)} findings", flush=True)
         found += [finding._replace(verdict=verdicts.get(finding.identity, UNREAD)) for finding in findings]
@@ -72,6 +77,10 @@ def main() -> None:
             [*map(str, reviewed)], [*map(str, found)], "reviewed", "found", n=0, lineterm=""
         )
     sys.exit("\n".join(complaints) or 0)
+
+
+def _is_asked(package: str, arguments: argparse.Namespace) -> bool:
+    return not arguments.packages or package in arguments.packages
 
 
 def load() -> list[Finding]:

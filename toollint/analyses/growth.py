@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from toollint.analyses.kinds import kept
 from toollint.analyses.uses import Use
@@ -56,14 +57,14 @@ def can_grow(values: Values, use: Use) -> bool:
 
 
 def is_finite(values: Values, scope: Scope, key: Expr, names: int = 4) -> bool:
-    """Whether the program text bounds what an expression can be; at most ``names`` local names in a row are followed."""
+    """Whether the program text bounds what an expression can be; ``names`` local names in a row are followed."""
     if isinstance(key, Name):
         return _is_finite_name(values, scope, key, names)
     if isinstance(key, Chain):
         return _is_finite_chain(values, scope, key, names)
     if isinstance(key, Comprehension | Lambda | Await | Yield | Walrus):
         return False
-    parts = [part for field in key for part in (field if isinstance(field, tuple) else (field,))]
+    parts: list[Any] = [part for field in key for part in (field if isinstance(field, tuple) else (field,))]
     return all(is_finite(values, scope, part, names) for part in parts if isinstance(part, Node))
 
 
@@ -169,7 +170,7 @@ def _around(use: Use) -> Iterator[FunctionFacts]:
 
 
 def _is_decorator(values: Values, function: FunctionFacts) -> bool:
-    """Whether it gives back what it is given, and that is nothing heavy: ``def tool(function): ...; return function``."""
+    """Whether it gives back what it is given, and that is nothing heavy: ``def tool(function): return function``."""
     params = {param.name: param for param in function.node.params if param.name != function.receiver}
     for node in walk(function.node.body, into=False):
         if isinstance(node, Return) and isinstance(node.value, Name) and node.value.id in params:
@@ -213,10 +214,13 @@ def _is_passed_by(use: Use) -> bool:
     if function is None or not isinstance(use.value, Name):
         return False
     name, stored = use.value.id, use.node.start
-    nodes = list(walk(function.node.body, into=False))
-    made = [n.end for n in nodes if isinstance(n, Bind) and any(isinstance(t, Name) and t.id == name for t in n.targets)]
-    last = max((end for end in made if end <= stored), default=None)
-    return last is not None and any(
-        isinstance(n, Return) and isinstance(n.value, Name) and n.value.id == name and last <= n.start < stored
-        for n in nodes
-    )
+    before = [
+        node for node in walk(function.node.body, into=False) if isinstance(node, Bind | Return) and node.end <= stored
+    ]
+    made = [node.end for node in before if isinstance(node, Bind) and any(_is_name(t, name) for t in node.targets)]
+    returned = [node.end for node in before if isinstance(node, Return) and _is_name(node.value, name)]
+    return bool(made) and max(returned, default=0) > max(made)
+
+
+def _is_name(expr: Expr | None, name: str) -> bool:
+    return isinstance(expr, Name) and expr.id == name

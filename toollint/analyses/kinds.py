@@ -11,7 +11,9 @@ from toollint.facts import Assigned, ClassFacts, Scope
 from toollint.project import Library
 from toollint.syntax import Bind, Collection, Expr, attribute_of, walk
 
-_ELEMENTS = frozenset({"list", "tuple", "set", "frozenset", "List", "Tuple", "Set", "Sequence", "Iterable", "Collection"})
+_ELEMENTS = frozenset(
+    {"list", "tuple", "set", "frozenset", "List", "Tuple", "Set", "Sequence", "Iterable", "Collection"}
+)
 _ENTRIES = frozenset({"dict", "defaultdict", "OrderedDict", "Dict", "DefaultDict", "Mapping", "MutableMapping"})
 _HEAVY = frozenset({"agent", "graph", "session", "resource"})
 

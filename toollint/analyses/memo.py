@@ -289,20 +289,8 @@ def _cached_calls(values: Values, code: Code) -> Iterator[CachedCall]:
 
 
 def _is_permanent(values: Values, scope: Scope, expr: Expr) -> bool:
-    """Whether an argument lives as long as the process anyway: a literal, or a function, class or global of a module.
-
-    The function behind a bound method and the class of an object count: nearly all of them stand in modules.
-    """
-    if isinstance(expr, Const):
-        return True
-    if isinstance(expr, Chain) and isinstance(expr.links[-1], Call):
-        called, call = callee(expr), expr.links[-1]
-        attribute = argument(call, "name", 1)
-        is_getattr = called is not None and values.project.resolve(scope, called) == Library("builtins.getattr")
-        if is_getattr and isinstance(attribute, Const):
-            return attribute.value in _CLASS_ATTRIBUTES
-        return called is not None and values.project.resolve(scope, called) == Library("builtins.type")
-    if isinstance(expr, Chain) and isinstance(expr.links[-1], Attr) and expr.links[-1].name in _CLASS_ATTRIBUTES:
+    """Whether an argument lives as long as the process anyway: a literal, a function, class or global of a module."""
+    if isinstance(expr, Const) or _is_class_or_its_function(values, scope, expr):
         return True
     target = values.project.resolve(scope, subscripted(expr)[0])
     if isinstance(target, FunctionFacts | ClassFacts):
@@ -310,6 +298,19 @@ def _is_permanent(values: Values, scope: Scope, expr: Expr) -> bool:
     if isinstance(target, Variable):
         return _outlives_calls(target.scope) and len(target.bindings) == 1
     return target is not None
+
+
+def _is_class_or_its_function(values: Values, scope: Scope, expr: Expr) -> bool:
+    """Whether it is the class of an object, or the function behind a bound method: nearly all stand in modules."""
+    if not isinstance(expr, Chain):
+        return False
+    last = expr.links[-1]
+    if not isinstance(last, Call):
+        return isinstance(last, Attr) and last.name in _CLASS_ATTRIBUTES
+    called, attribute = values.project.resolve(scope, callee(expr)), argument(last, "name", 1)
+    if called == Library("builtins.getattr"):
+        return isinstance(attribute, Const) and attribute.value in _CLASS_ATTRIBUTES
+    return called == Library("builtins.type")
 
 
 # --- objects -----------------------------------------------------------------------------------------------------
@@ -338,20 +339,25 @@ def _weighed(values: Values, instance: Instance, kinds: frozenset[str]) -> Weigh
 def _fields(values: Values, instance: Instance) -> Iterator[Kept]:
     """What the fields of an object of the project hold that matters: annotated ones, and those set in ``__init__``."""
     assert isinstance(instance.cls, ClassFacts)
-    names: dict[str, None] = {}
     for cls in values.project.lineage(instance.cls).classes:
-        for name, bindings in cls.scope.bindings.items():
-            if any(isinstance(binding, Assigned) and binding.stmt.annotation is not None for binding in bindings):
-                names[name] = None
-        init = cls.methods.get("__init__")
-        for stmt in init.node.body if init is not None else ():
-            if isinstance(stmt, Bind) and init is not None:
-                names.update((name, None) for t in stmt.targets if (name := attribute_of(t, init.receiver)))
-    for name in names:
-        value = values.attribute(instance, name)
-        found = kept(values, value) if isinstance(value, Instance) else None
-        if found is not None:
-            yield found
+        for name in dict.fromkeys((*_annotated(cls), *_initialised(cls))):
+            value = values.attribute(instance, name)
+            found = kept(values, value) if isinstance(value, Instance) else None
+            if found is not None:
+                yield found
+
+
+def _annotated(cls: ClassFacts) -> Iterator[str]:
+    for name, bindings in cls.scope.bindings.items():
+        if any(isinstance(binding, Assigned) and binding.stmt.annotation is not None for binding in bindings):
+            yield name
+
+
+def _initialised(cls: ClassFacts) -> Iterator[str]:
+    init = cls.methods.get("__init__")
+    if init is not None:
+        binds = [stmt for stmt in init.node.body if isinstance(stmt, Bind)]
+        yield from filter(None, (attribute_of(target, init.receiver) for stmt in binds for target in stmt.targets))
 
 
 def _made(values: Values, scope: Scope, value: Expr | None) -> Weight | None:
@@ -401,11 +407,16 @@ def _is_used_as_function(function: FunctionFacts, name: str) -> bool:
                 return True
             if isinstance(first, Call) and not _CLASS_NAME.fullmatch(name):
                 return True
-        for index, link in enumerate(node.links):
-            if isinstance(link, Call) and last_name(prefix(node, index)) in _INSPECTORS:
-                if any(isinstance(arg.value, Name) and arg.value.id == name for arg in link.args):
-                    return True
+        if any(_inspects(node, index, name) for index in range(len(node.links))):
+            return True
     return False
+
+
+def _inspects(chain: Chain, index: int, name: str) -> bool:
+    link = chain.links[index]
+    if not isinstance(link, Call) or last_name(prefix(chain, index)) not in _INSPECTORS:
+        return False
+    return any(isinstance(arg.value, Name) and arg.value.id == name for arg in link.args)
 
 
 def _is_finite(values: Values, scope: Scope, param: Param) -> bool:

@@ -207,13 +207,17 @@ def _is_evicted(function: FunctionFacts, store: str) -> bool:
     """Whether the function, or one that stands beside it, takes entries out of the dict."""
     around = function.outer.owner
     body = around.node.body if isinstance(around, FunctionFacts) else function.node.body
-    for node in walk(body):
-        if isinstance(node, Delete) and any(last_name(subscripted(target)[0]) == store for target in node.targets):
-            return True
-        if isinstance(node, Chain) and any(isinstance(link, Attr) and link.name in _EVICTIONS for link in node.links):
-            if store in {getattr(node.base, "id", ""), *(getattr(link, "name", "") for link in node.links)}:
-                return True
-    return False
+    return any(
+        any(last_name(subscripted(target)[0]) == store for target in node.targets)
+        if isinstance(node, Delete)
+        else isinstance(node, Chain) and last_name(node) in _EVICTIONS and store in _names(node)
+        for node in walk(body)
+    )
+
+
+def _names(chain: Chain) -> set[str]:
+    base = {chain.base.id} if isinstance(chain.base, Name) else set()
+    return base | {link.name for link in chain.links if isinstance(link, Attr)}
 
 
 def _objects_memoize(cls: ClassFacts) -> bool:

@@ -26,6 +26,7 @@ from toollint.syntax import (
     Await,
     Bind,
     Block,
+    Const,
     Expr,
     Lambda,
     Name,
@@ -141,7 +142,7 @@ class Owner:
     @cached_property
     def _emptied(self) -> frozenset[str]:
         """Attributes that a method other than a constructor sets to None."""
-        late = [function for function in self.cls.functions if function.name not in _CONSTRUCTORS]
+        late = [function for function in self.cls.functions if not _is_constructor(function)]
         return frozenset(name for function in late for name, stmt in _assignments(function) if is_none(stmt.value))
 
     def _exists(self, attribute: str) -> bool:
@@ -152,7 +153,7 @@ class Owner:
         return any(
             name == attribute and _is_certain(function.node.body, stmt)
             for function in self.cls.functions
-            if function.name in _CONSTRUCTORS
+            if _is_constructor(function)
             for name, stmt in _assignments(function)
         )
 
@@ -192,11 +193,22 @@ class Owner:
 
     def may_be_released(self, owned: Owned) -> bool:
         """Whether anything in sight could release the attribute: then other rules speak, or none."""
-        held = Held(owned.attribute, owned.acquisition.resource)
+        held = Held(owned.attribute, owned.acquisition.resource, self._getters(owned.attribute))
         return (
             self._hands_over
             or any(may_release(function, held) for c in self.lineage.classes for function in c.functions)
             or may_be_released_outside(self.values, self.cls, held)
+        )
+
+    def _getters(self, attribute: str) -> frozenset[str]:
+        """Properties and methods that give the attribute away under another name."""
+        return frozenset(
+            function.name
+            for ancestor in self.lineage.classes
+            for function in ancestor.functions
+            for node in walk(function.node.body, into=False)
+            if isinstance(node, Return) and node.value is not None
+            if attribute_of(node.value, function.receiver) == attribute
         )
 
     @cached_property
@@ -285,11 +297,20 @@ def _assignments(function: FunctionFacts) -> Iterator[tuple[str, Bind]]:
                     yield attribute, stmt
 
 
+def _is_constructor(function: FunctionFacts) -> bool:
+    """Whether it runs for every instance: by its name, or as a validator after all others of a pydantic model."""
+    if function.name in _CONSTRUCTORS:
+        return True
+    calls = [last_call(one) for one in function.decorators if last_name(callee(one) or one) == "model_validator"]
+    modes = [argument(call, "mode") for call in calls if call is not None]
+    return any(isinstance(mode, Const) and mode.value == "after" for mode in modes)
+
+
 def _claim(values: Values, function: FunctionFacts, stmt: Bind, attribute: str, value: Expr) -> Owned | None:
     acquisition = _acquired(values, function.scope, value)
     if acquisition is None:
         return None
-    always = function.name in _CONSTRUCTORS and _is_certain(function.node.body, stmt)
+    always = _is_constructor(function) and _is_certain(function.node.body, stmt)
     place = function.at(value.start, value.end)
     return Owned(attribute, acquisition, place, always and not _returns_before(function, stmt))
 

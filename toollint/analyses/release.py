@@ -5,6 +5,7 @@ Generous on purpose: what merely may be a release counts as one, so that a findi
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import NamedTuple
 
@@ -54,10 +55,16 @@ _REFLECTION = frozenset({"getattr", "setattr", "vars", "__dict__"})
 
 
 class Held(NamedTuple):
-    """What is looked for: an attribute of ``self`` and the resource in it."""
+    """What is looked for: an attribute of ``self``, the resource in it, and the getters that give it away."""
 
     attribute: str
     resource: Resource
+    getters: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The members that give the resource."""
+        return self.getters | {self.attribute}
 
     @property
     def verbs(self) -> frozenset[str]:
@@ -116,7 +123,7 @@ class _Method:
                 value = node.iter if isinstance(node, For) else node.value
                 targets = node.targets if isinstance(node, Bind) else (node.target,)
                 sources, bound = _parts(value), [part for target in targets for part in _parts(target)]
-                if any(attribute_of(part, self.receiver) == self.held.attribute for part in (*sources, *bound)):
+                if any(attribute_of(part, self.receiver) in self.held.names for part in (*sources, *bound)):
                     names.update(part.id for part in (*sources, *bound) if isinstance(part, Name))
             self.reflects |= isinstance(node, Name | Attr) and _word(node) in _REFLECTION
         return frozenset(names - {self.receiver})
@@ -124,7 +131,7 @@ class _Method:
     def is_it(self, expr: Expr) -> bool:
         if isinstance(expr, Name):
             return expr.id in self.aliases
-        return attribute_of(expr, self.receiver) == self.held.attribute
+        return attribute_of(expr, self.receiver) in self.held.names
 
     def stores(self, stmt: Bind) -> bool:
         """Whether the attribute is put into something other than an attribute of ``self`` or a local name."""
@@ -137,7 +144,7 @@ class _Method:
         names = [link.name if isinstance(link, Attr) else "" for link in chain.links]
         if not isinstance(chain.base, Name):
             return self.reflects and is_closer(names[-1])
-        if chain.base.id == self.receiver and names[0] == self.held.attribute:
+        if chain.base.id == self.receiver and names[0] in self.held.names:
             names = names[1:]
         elif chain.base.id not in self.aliases and not (self.reflects and chain.base.id != self.receiver):
             return False
@@ -174,22 +181,21 @@ def _parts(expr: Expr | None) -> list[Expr]:
 
 def may_be_released_outside(values: Values, cls: ClassFacts, held: Held) -> bool:
     """Whether code of the project closes an attribute of that name on what is, or may be, an object of the class."""
-    for verb in held.verbs:
-        call = re.compile(rf"\.\s*{held.attribute}\s*\.\s*{verb}\b".encode())
-        for module in values.project.mentioning(held.attribute, verb):
-            if not call.search(module.utf8):
-                continue
-            for code in code_of(module, frozenset({held.attribute.encode()})):
-                nodes = walk(code.block, into=False)
-                if any(isinstance(node, Chain) and _closes_on(values, code, node, cls, held) for node in nodes):
-                    return True
+    for name, verb in itertools.product(sorted(held.names), sorted(held.verbs)):
+        call = re.compile(rf"\.\s*{name}(?:\(\))?\s*\.\s*{verb}\b".encode())
+        for module in values.project.mentioning(name, verb):
+            if call.search(module.utf8):
+                for code in code_of(module, frozenset({name.encode()})):
+                    nodes = walk(code.block, into=False)
+                    if any(isinstance(node, Chain) and _closes_on(values, code, node, cls, held) for node in nodes):
+                        return True
     return False
 
 
 def _closes_on(values: Values, code: Code, chain: Chain, cls: ClassFacts, held: Held) -> bool:
-    names = [link.name if isinstance(link, Attr) else "" for link in chain.links]
-    for index in range(len(names) - 1):
-        if names[index] == held.attribute and names[index + 1] in held.verbs:
+    names = [(index, link.name) for index, link in enumerate(chain.links) if isinstance(link, Attr)]
+    for (index, name), (_, verb) in itertools.pairwise(names):
+        if name in held.names and verb in held.verbs:
             owner = values.of(code.scope, prefix(chain, index))
             return not isinstance(owner, Instance) or _related(values, owner, cls)
     return False

@@ -1,8 +1,9 @@
 """Long-lived containers: what is written into them, under which keys, and what ever takes it out again.
 
 A container is a module-level or class-level dict, list or set. Every use of it, in any file of the project, is a
-write, an eviction, a look, a loan of an entry, or an escape (it is passed on, returned, aliased): after an escape nobody
-knows who evicts, and the rules are silent. Tests are no part of the running program: what they do does not count.
+write, an eviction, a look, a loan of an entry, or an escape (it is passed on, returned, aliased): after an escape
+nobody knows who evicts, and the rules are silent. Tests are no part of the running program: what they do does not
+count.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from toollint.catalog import Container as Row
 from toollint.facts import ClassFacts, Code, ModuleFacts, Scope, code_of
 from toollint.model import Place
 from toollint.project import Library, Variable
-from toollint.syntax import Attr, Bind, Chain, Collection, Dict, Expr, Name, callee, last_call, prefix, walk
+from toollint.syntax import Bind, Chain, Collection, Dict, Expr, Name, callee, last_call, prefix, walk
 
 _SHAPES = {"mapping": "dict", "sequence": "list", "set": "set"}
 _DEFAULTDICT = "collections.defaultdict"

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from toollint.facts import Code
 from toollint.model import Note, Place, Role
 from toollint.syntax import (
-    Attr,
     Arg,
+    Attr,
     Bind,
     Bool,
     Call,
@@ -50,8 +50,25 @@ _LOANS = frozenset({"get", "values", "items", "copy", "__getitem__"})
 _STORES = {"setdefault": (0, 1), "append": (None, 0), "appendleft": (None, 0), "insert": (None, 1), "add": (0, 0)}
 """Methods that put one thing in: the positions of its key and of the thing."""
 _ADDITIONS = frozenset({"|=", "+="})
-_READERS = frozenset("sorted iter str repr bool enumerate any all sum print max min len reversed id type".split())
-_COPIERS = frozenset("dict list set tuple frozenset".split())
+_READERS = frozenset(
+    {
+        "sorted",
+        "iter",
+        "str",
+        "repr",
+        "bool",
+        "enumerate",
+        "any",
+        "all",
+        "sum",
+        "print",
+        "max",
+        "min",
+        "len",
+        "reversed",
+    }
+)
+_COPIERS = frozenset({"dict", "list", "set", "tuple", "frozenset"})
 
 
 class Use(NamedTuple):
@@ -130,7 +147,9 @@ def _container_links(chain: Chain, names: frozenset[str], attribute: str) -> int
     """How many links of a chain it takes to name the container, None where it does not."""
     if isinstance(chain.base, Name) and chain.base.id in names:
         return 0
-    return next((i + 1 for i, link in enumerate(chain.links) if isinstance(link, Attr) and link.name == attribute), None)
+    return next(
+        (i + 1 for i, link in enumerate(chain.links) if isinstance(link, Attr) and link.name == attribute), None
+    )
 
 
 # --- the container itself ----------------------------------------------------------------------------------------
@@ -184,18 +203,16 @@ def _entries(code: Code, node: Any, container: Expr, value: Expr, how: str) -> I
 def _meaning(node: Expr, parent: Any, above: Sequence[Any]) -> tuple[str, str]:
     if isinstance(parent, Arg):
         return _given(above)
-    if isinstance(parent, Delete):
-        return "evict", "del"
-    if isinstance(parent, Compare):
-        return "read", "in" if {"in", "not in"} & set(parent.ops) else "compare"
-    if isinstance(parent, Star | Dict):
-        return "lend", "unpack"
     if isinstance(parent, Bool) and len(above) > 1:
         return _meaning(parent, above[-2], above[:-1])
-    if isinstance(parent, IfExp):
-        return ("read", "test") if parent.test is node else ("escape", "")
-    reads = For | Clause | FString | If | While | Not | Evaluate | OtherStmt
-    return ("read", "test") if isinstance(parent, reads) else ("escape", "")
+    if isinstance(parent, Compare):
+        return "read", "in" if {"in", "not in"} & set(parent.ops) else "compare"
+    if isinstance(parent, For | Clause | FString | If | While | Not | Evaluate | OtherStmt):
+        return "read", "test"
+    if isinstance(parent, IfExp) and parent.test is node:
+        return "read", "test"
+    known = {Delete: ("evict", "del"), Star: ("lend", "unpack"), Dict: ("lend", "unpack")}
+    return known.get(type(parent), ("escape", ""))
 
 
 def _given(above: Sequence[Any]) -> tuple[str, str]:
@@ -221,66 +238,63 @@ def _is_nought(expr: Expr) -> bool:
 
 def _linked(code: Code, chain: Chain, count: int, parent: Any) -> Iterator[Use]:
     """The container with links behind it: ``[key]``, a method call, and what is done to the entry."""
-    container, rest = prefix(chain, count), chain.links[count:]
+    look = Use("read", "[]", code, chain, prefix(chain, count))
+    rest = chain.links[count:]
     if isinstance(rest[0], Index):
-        yield from _item(code, chain, container, (rest[0].key,), rest[1:], parent)
+        yield _item(look, (rest[0].key,), rest[1:], parent)
         return
     method = rest[0].name if isinstance(rest[0], Attr) else ""
     if len(rest) == 1 or not isinstance(rest[1], Call):
-        yield Use("escape", method, code, chain, container)
+        yield look._replace(what="escape", how=method)
         return
-    yield from _method(code, chain, container, method, rest[1])
+    yield from _method(look, method, rest[1])
     if method == "setdefault" and len(rest) > 2 and rest[1].args:
-        yield from _item(code, chain, container, (rest[1].args[0].value,), rest[2:], parent)
+        yield _item(look, (rest[1].args[0].value,), rest[2:], parent)
 
 
-def _method(code: Code, chain: Chain, container: Expr, method: str, call: Call) -> Iterator[Use]:
+def _method(look: Use, method: str, call: Call) -> Iterator[Use]:
     if method in _STORES:
-        key, value = (None if index is None else _positional(call, index) for index in _STORES[method])
-        keys = () if key is None else (key,)
-        yield Use("write", method, code, chain, container, keys, value, appends=_STORES[method][0] is None)
+        yield _stored(look, method, call)
     elif method in {"update", "extend"}:
         for arg in call.args:
             if arg.keyword is None:
-                yield from _entries(code, chain, container, arg.value, method)
+                yield from _entries(look.code, look.node, look.container, arg.value, method)
     else:
         meanings = {"evict": _EVICTIONS, "read": _READS, "lend": _LOANS}
         what = next((what for what, methods in meanings.items() if method in methods), "escape")
-        yield Use(what, method, code, chain, container)
+        yield look._replace(what=what, how=method)
 
 
-def _item(
-    code: Code, chain: Chain, container: Expr, keys: tuple[Expr, ...], rest: tuple[Link, ...], parent: Any
-) -> Iterator[Use]:
+def _stored(look: Use, method: str, call: Call) -> Use:
+    """The thing that a method puts in, under the keys of ``look`` and its own."""
+    key, value = (None if index is None else _positional(call, index) for index in _STORES[method])
+    keys = look.keys if key is None else (*look.keys, key)
+    return look._replace(what="write", how=method, keys=keys, value=value, appends=_STORES[method][0] is None)
+
+
+def _item(look: Use, keys: tuple[Expr, ...], rest: tuple[Link, ...], parent: Any) -> Use:
     """An entry under ``keys``, and what is done to it: bound, deleted, or changed as a container of its own."""
-    nested = len(keys) > 1
+    look = look._replace(keys=keys, nested=len(keys) > 1)
     if not rest:
-        yield _whole_item(code, chain, container, keys, parent)
-    elif isinstance(rest[0], Index) and not nested:
-        yield from _item(code, chain, container, (*keys, rest[0].key), rest[1:], parent)
-    elif isinstance(rest[0], Attr) and len(rest) > 1 and isinstance(rest[1], Call):
-        method = rest[0].name
-        if method in _STORES:
-            inner, value = (None if index is None else _positional(rest[1], index) for index in _STORES[method])
-            keys = keys if inner is None else (*keys, inner)
-            appends = _STORES[method][0] is None
-            yield Use("write", method, code, chain, container, keys, value, appends=appends, nested=True)
-        else:
-            yield Use("evict" if method in _EVICTIONS else "read", "[]", code, chain, container, keys)
-    else:
-        yield Use("read", "[]", code, chain, container, keys)
+        return _whole_item(look, parent)
+    if isinstance(rest[0], Index) and not look.nested:
+        return _item(look, (*keys, rest[0].key), rest[1:], parent)
+    if isinstance(rest[0], Attr) and len(rest) > 1 and isinstance(rest[1], Call):
+        if rest[0].name in _STORES:
+            return _stored(look, rest[0].name, rest[1])._replace(nested=True)
+        if rest[0].name in _EVICTIONS:
+            return look._replace(what="evict", how=rest[0].name)
+    return look
 
 
-def _whole_item(code: Code, chain: Chain, container: Expr, keys: tuple[Expr, ...], parent: Any) -> Use:
-    nested = len(keys) > 1
-    if isinstance(parent, Bind) and any(target is chain for target in parent.targets):
-        if is_none(parent.value):
-            return Use("evict", "None", code, chain, container)
-        value = None if parent.op else parent.value
-        return Use("write", parent.op or "[]", code, chain, container, keys, value, nested=nested)
+def _whole_item(look: Use, parent: Any) -> Use:
     if isinstance(parent, Delete):
-        return Use("evict", "del", code, chain, container)
-    return Use("lend", "[]", code, chain, container, keys)
+        return look._replace(what="evict", how="del")
+    if not (isinstance(parent, Bind) and any(target is look.node for target in parent.targets)):
+        return look._replace(what="lend")
+    if is_none(parent.value):
+        return look._replace(what="evict", how="None")
+    return look._replace(what="write", how=parent.op or "[]", value=None if parent.op else parent.value)
 
 
 def _positional(call: Call, index: int) -> Expr | None:

@@ -17,27 +17,25 @@ from toollint.syntax import Dict, Expr, Name, callee, last_call, walk
 _SUPPORTED = frozenset({"[]", "in", "get", "setdefault", "pop"})
 _SCALARS = frozenset({"builtins.str", "builtins.int", "builtins.float", "builtins.bool", "builtins.bytes"})
 _IDENTITY = frozenset({"__eq__", "__hash__", "__slots__"})
-_DICT = re.compile(r"""(?P<outside>["']?(?:(?:\w+\.)?(?:ClassVar|Final)\[)*)(?:typing\.)?[dD]ict(?P<inside>\[.*\])?["'\]]*""", re.DOTALL)
-_PROTOCOL = re.compile(r"(?:\w+\.)*(?:Mutable)?Mapping\[.*\]", re.DOTALL)
+_WRAPPED_DICT = re.compile(
+    r"""(?P<outside>["']?(?:(?:\w+\.)*(?:ClassVar|Final)\[)*)(?:typing\.)?[dD]ict(?P<inside>\W.*)?""", re.DOTALL
+)
+_PROTOCOL = re.compile(r"(?:\w+\.)*(?:Mutable)?Mapping\[.*", re.DOTALL)
 
 
 def weak_declaration(box: Container, weak: str) -> tuple[Replace | AddImport, ...]:
     """The steps that make a container ``weakref.<weak>``; none where its declaration or a use does not allow it."""
-    value = box.stmt.value
+    value, annotation = box.stmt.value, box.stmt.annotation
     if value is None or not _is_new_dict(value) or not all(_is_supported(use) for use in box.uses):
         return ()
-    steps: list[Replace | AddImport] = [Replace(box.at(value), f"weakref.{weak}()"), AddImport(box.place.path, "weakref")]
-    if box.stmt.annotation is not None:
-        text = box.text(box.stmt.annotation)
-        found = _DICT.fullmatch(text)
-        if found is not None:
-            start = len(found["outside"])
-            head = re.match(r"(?:typing\.)?[dD]ict", text[start:])
-            assert head is not None
-            steps.insert(0, Replace(box.at(box.stmt.annotation), f"{text[:start]}weakref.{weak}{text[start + head.end() :]}"))
-        elif not _PROTOCOL.fullmatch(text):
-            return ()
-    return tuple(steps)
+    made = (Replace(box.at(value), f"weakref.{weak}()"), AddImport(box.place.path, "weakref"))
+    if annotation is None:
+        return made
+    text = box.text(annotation)
+    found = _WRAPPED_DICT.fullmatch(text)
+    if found is not None:
+        return (Replace(box.at(annotation), f"{found['outside']}weakref.{weak}{found['inside'] or ''}"), *made)
+    return made if _PROTOCOL.fullmatch(text) else ()
 
 
 def _is_new_dict(value: Expr) -> bool:
@@ -64,7 +62,8 @@ def is_hashable(values: Values, key: Kept, row: Type | None) -> bool:
 
 def referenceable(values: Values, kept: Kept, row: Type | None) -> bool:
     """Whether values of that type are known to be weakly referenceable."""
-    return not kept.inside and row is not None and row.weak_value_valid and not _defines(values, kept.instance, frozenset({"__slots__"}))
+    slots = frozenset({"__slots__"})
+    return not kept.inside and row is not None and row.weak_value_valid and not _defines(values, kept.instance, slots)
 
 
 def _defines(values: Values, instance: Instance, names: frozenset[str]) -> bool:
@@ -86,12 +85,8 @@ def may_reach(box: Container, write: Use, key: Expr) -> bool:
 
 
 def _mentions(values: Values, scope: Scope, value: Expr | None, names: set[str], seen: frozenset[str]) -> bool:
-    for node in walk(value):
-        if isinstance(node, Name) and node.id not in seen and (
-            node.id in names or _may_lead_to(values, scope, node.id, names, seen | {node.id})
-        ):
-            return True
-    return False
+    fresh = {node.id for node in walk(value) if isinstance(node, Name)} - seen
+    return bool(fresh & names) or any(_may_lead_to(values, scope, name, names, seen | fresh) for name in fresh)
 
 
 def _may_lead_to(values: Values, scope: Scope, name: str, names: set[str], seen: frozenset[str]) -> bool:

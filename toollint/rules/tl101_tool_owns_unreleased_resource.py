@@ -233,7 +233,7 @@ class _Closer:
         """Why the fix is not safe, empty if it is."""
         tool = self.component.tool
         if self._is_hook and tool is not None:
-            return f"{tool.framework} calls `{self.verb}` by itself from then on"
+            return f"`{self.verb}` is a hook of {tool.framework}, which may call it from then on"
         if self.owner.cls.node.decorators:
             return "the class is decorated"
         if self.component.heir is not None:

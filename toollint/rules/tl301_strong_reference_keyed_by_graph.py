@@ -38,20 +38,21 @@ every use is one that a weak dict supports. Tools of most frameworks are unhasha
 first write raises `TypeError`.
 
 ## Not reported
-Weak and bounded containers; containers that anything removes entries from; keys such as `graph.name`; containers whose
-uses cannot all be seen; writes at import time.
+Weak and bounded containers; containers that anything in the project removes entries from, rebinds or guards by length
+(tests do not count); containers that are passed on, returned or given another name; keys such as `graph.name` and
+`id(graph)`; keys that are types; fields of models and dataclasses; writes at import time.
 """
 
 from collections.abc import Iterator
 
 from toollint.analyses.kinds import Kept
-from toollint.analyses.retention import Container, Use, may_reach, note_of
-from toollint.catalog import Type
-from toollint.facts import ClassFacts
-from toollint.model import AddImport, Finding, Hop, Repair, Replace, Safety, Severity, rule
-from toollint.rules.recipes import weak_declaration
+from toollint.analyses.retention import Container
+from toollint.analyses.uses import Use
+from toollint.analyses.weak import identifies, is_hashable, may_reach, weak_declaration
+from toollint.model import Finding, Hop, Repair, Safety, Severity, rule
 
 _KINDS = frozenset({"graph", "agent", "session", "tool", "runnable", "component"})
+_TITLE = "hold the keys weakly"
 
 
 @rule("TL301", "strong-reference-keyed-by-graph", subject=Container, severity=Severity.WARNING, fix=Safety.UNSAFE)
@@ -59,63 +60,57 @@ def check(box: Container) -> Iterator[Finding]:
     """Report a shared dict or set that only grows and has something heavy as its keys."""
     if box.shape == "list" or box.limited:
         return
-    writes = [(write, key) for write in box.writes if (key := box.keeps_key(write)) and key.kind in _KINDS]
-    if not writes or not box.only_grows:
+    write, key = next(_kept(box), (None, None))
+    if write is None or key is None or not box.only_grows(write):
         return
-    write, key = writes[0]
-    row = box.values.type_of(key.instance)
+    kind = "member" if box.shape == "set" else "key"
     yield Finding(
         box.place,
-        f"{box.level}-level {box.shape} `{box.name}` keeps every `{key.name}` used as its key alive",
+        f"{box.level}-level {box.shape} `{box.name}` keeps every `{key.name}` used as its {kind} alive",
         label="lives as long as the process",
-        related=[note_of(write, f"a {key.kind} becomes a key here")],
-        chain=[Hop(f"{box.level} {box.shape} `{box.name}`", box.place), Hop(f"key `{key.name}`", write.place)],
-        notes=_notes(key, row),
-        help=_help(key, row),
-        fixes=[_repair(box, [use for use, _ in writes], key, row)],
+        related=[write.note(f"{key.word} becomes a {kind} here")],
+        chain=[Hop(f"{box.level}-level {box.shape} `{box.name}`", box.place), Hop(f"{kind} `{key.name}`", write.place)],
+        notes=_notes(box, write, key),
+        help=_help(box, key),
+        fixes=[_repair(box, key)],
     )
 
 
-def _notes(key: Kept, row: Type | None) -> list[str]:
-    if row is not None and not row.hashable:
-        return [f"`{key.name}` is unhashable: the first write raises TypeError"]
-    return [f"one `{key.name}` with all that it holds for each new key, until the process exits"]
+def _kept(box: Container) -> Iterator[tuple[Use, Kept]]:
+    for write in box.writes:
+        key = box.keeps_key(write)
+        if key is not None and key.kind in _KINDS and box.grows_with(write):
+            yield write, key
 
 
-def _help(key: Kept, row: Type | None) -> str:
-    if row is not None and not row.hashable:
-        return f"keep the value beside the {key.kind}, in the object that owns it"
-    return f"hold the keys weakly, or keep the value beside the {key.kind}, in the object that owns it"
+def _notes(box: Container, write: Use, key: Kept) -> list[str]:
+    function = write.code.function
+    where = f" by each call of `{function.name}` with a new one" if function is not None else ""
+    notes = [f"one more `{key.name}`, and all that it holds, is kept{where}, until the process exits"]
+    if not is_hashable(box.values, key, box.values.type_of(key.instance)):
+        notes.append(f"`{key.name}` is unhashable as its framework defines it: the first write raises TypeError")
+    return notes
 
 
-def _repair(box: Container, writes: list[Use], key: Kept, row: Type | None) -> Repair:
-    title = "hold the keys weakly"
-    obstacle = _obstacle(box, writes, key, row)
-    weak = weak_declaration(box, "WeakKeyDictionary")
-    if obstacle or weak is None:
-        why = obstacle or "a use of the container is not one that a weak dict supports"
-        return Repair(title, Safety.DISPLAY, why=why)
-    return Repair(
-        title,
-        Safety.UNSAFE,
-        (*(Replace(place, text) for place, text in weak), AddImport(box.place.path, "weakref")),
-        why=f"an entry vanishes when its {key.kind} does",
-    )
+def _help(box: Container, key: Kept) -> str:
+    row = box.values.type_of(key.instance)
+    beside = f"keep the value beside the {key.kind}, in the object that owns it"
+    return f"hold the {box.shape}'s keys weakly, or {beside}" if identifies(box.values, key, row) else beside
 
 
-def _obstacle(box: Container, writes: list[Use], key: Kept, row: Type | None) -> str:
+def _repair(box: Container, key: Kept) -> Repair:
+    steps = weak_declaration(box, "WeakKeyDictionary")
+    obstacle = _obstacle(box, key) or ("" if steps else "a weak dict does not support all that is done with this one")
+    if obstacle:
+        return Repair(_TITLE, Safety.DISPLAY, why=obstacle)
+    return Repair(_TITLE, Safety.UNSAFE, steps, why=f"an entry vanishes when its {key.kind} does")
+
+
+def _obstacle(box: Container, key: Kept) -> str:
     if box.shape != "dict":
         return "a set of weak references changes what iterating over it gives"
-    if row is None or not row.weak_key_safe or _redefines_equality(box, key):
-        return f"a weak dict needs keys that are hashed by identity and weakly referenceable; `{key.name}` is not known to be"
-    if any(may_reach(box.values, use.code.scope, use.value, use.key) for use in writes if use.key is not None):
+    if not identifies(box.values, key, box.values.type_of(key.instance)):
+        return f"`{key.name}` is not known to be hashed by identity and weakly referenceable, as the keys have to be"
+    if any(write.key is not None and may_reach(box, write, write.key) for write in box.writes):
         return "a value may refer to its key: a weak dict would free nothing"
     return ""
-
-
-def _redefines_equality(box: Container, key: Kept) -> bool:
-    """Whether the key is of a project's class that compares or stores differently from its framework's base."""
-    if not isinstance(key.instance.cls, ClassFacts):
-        return False
-    special = {"__eq__", "__hash__", "__slots__"}
-    return any(special & set(cls.scope.bindings) for cls in box.values.project.lineage(key.instance.cls).classes)
