@@ -81,7 +81,7 @@ class Sieve:
         mentioned = self._project.words(path)
         triggers = self._triggers[subject]
         leaves = [found for root, found in triggers.items() if root in mentioned or root == b"builtins"]
-        bound = {one.alias for one in self._imports_of(path) if one.root in triggers and not one.path}
+        bound = frozenset(one.alias for one in self._imports_of(path) if one.root in triggers and not one.path)
         return bound.union(*leaves, self._memoizers(path) if subject == "memo" else ())
 
     def _memoizers(self, path: str) -> set[bytes]:

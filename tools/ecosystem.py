@@ -1,9 +1,9 @@
 """Scans the pinned packages and compares the findings with the reviewed ones in `ecosystem/snapshot.txt`.
 
-Usage: ``python tools/ecosystem.py [--update] [PACKAGE...]``. Every package (those named, or all) is scanned three times, the last time with its files
-named in another order, and has to give the same findings each time and no TL000 or TL998. ``--update`` writes the
-snapshot, keeping the verdicts on findings that are still there. Exit code 1: something differs, has no verdict yet,
-or too few findings are right.
+Usage: ``python tools/ecosystem.py [--update] [PACKAGE...]``. Every package (or those named) is scanned three times, the
+last time with its files named in another order, and has to give the same findings each time and no TL000 or TL998.
+``--update`` writes the snapshot, keeping the verdicts on findings that are still there. Exit code 1: something differs,
+has no verdict yet, or too few findings are right.
 """
 
 from __future__ import annotations
