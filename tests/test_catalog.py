@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from toollint.catalog import TABLE, Catalog, load
-from toollint.catalog.compile import CatalogError, build
+from toollint.catalog.compile import CatalogError, build, extend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ LOOKUP: dict[str, Callable[[str], Any]] = {
     "container": load().container,
     "effect": load().effect,
     "returns": load().returns,
+    "handler": load().handler,
 }
 RESOURCE = '[resource."db.Pool"]\ncategory = "db"\nweight = "high"\nevidence = "judged"\n'
 
@@ -375,32 +376,39 @@ def test_container_tells_its_bound(name, shape, bound, weak):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (RESOURCE + 'relase = "close"', ['some.toml: [resource."db.Pool"]', "unknown key `relase`", "`release`"]),
-        (RESOURCE + "release = 1", ["`release` is 1", "wanted str"]),
-        (RESOURCE + 'with = "closes"', ["`with` is 'closes'", "'keeps'"]),
-        (RESOURCE + 'never = "shutdown"', ["`never`", "a list of strings"]),
-        (RESOURCE + "second-close = true", ["`second-close`", "'raises'"]),
-        (RESOURCE + 'aliases = "db.P"', ["`aliases`: is 'db.P'", "wanted a list"]),
-        (RESOURCE + "aliases = [1]", ["`aliases` has 1", "wanted a string"]),
-        (RESOURCE + "acquire = 1", ["`acquire`: is 1", "wanted a list"]),
-        ("[default]\ntype = 1\n[type]", ["[default.type]", "wanted a table"]),
-        ("type = 1", ["some.toml: [type]", "wanted a table"]),
-        ('[type]\n"db.Pool" = 1', ['[type."db.Pool"]', "wanted a table"]),
-        (RESOURCE + 'acquire = ["db.open"]', ["`acquire`: is 'db.open'", "wanted a table"]),
+        (
+            RESOURCE + 'relase = "close"',
+            ['some.toml: [resource."db.Pool"]: unknown key `relase`: did you mean `release`?'],
+        ),
+        (RESOURCE + "release = 1", ["`release` must be a string, not an integer"]),
+        (RESOURCE + 'release = "close()"', ["`release` must name a method or a function, not `close()`"]),
+        (RESOURCE + 'with = "closes"', ["`with` must be one of", "`keeps`", "not `closes`"]),
+        (RESOURCE + 'never = "shutdown"', ["`never` must be an array of strings, not `shutdown`"]),
+        (RESOURCE + "never = [1]", ["`never` must be an array of strings, not an array that holds an integer"]),
+        (RESOURCE + "second-close = true", ["`second-close`", "`raises`", "not a boolean"]),
+        (RESOURCE + 'aliases = "db.P"', ["`aliases` must be an array, not a string"]),
+        (RESOURCE + "aliases = [1]", ["`aliases` must hold strings only, not an integer"]),
+        (RESOURCE + 'aliases = ["db P.x"]', ["`db P.x` is no full name"]),
+        (RESOURCE + "acquire = 1", ["`acquire` must be an array, not an integer"]),
+        ("[default]\ntype = 1\n[type]", ["[default.type]", "`type` must be a table"]),
+        ("type = 1", ["some.toml: [type]", "`type` must be a table"]),
+        ('[type]\n"db.Pool" = 1', ['[type."db.Pool"]', "`db.Pool` must be a table"]),
+        ("[type.db.Pool]", ["[type.db]: `db` is no full name: write it in quotes with its module"]),
+        (RESOURCE + 'acquire = ["db.open"]', ["`acquire` must be a table, not a string"]),
         (RESOURCE + 'acquire = [{ kind = "function" }]', ['[resource."db.Pool"]', "no `call`"]),
-        (RESOURCE + 'acquire = [{ call = "db.open" }]', ["acquire `db.open`", "`kind` is missing"]),
-        (RESOURCE + 'acquire = [{ call = "db.open", kind = "function", lazy = 1 }]', ["`lazy` is 1"]),
-        (RESOURCE + 'release = "shutdown"\nnever = ["shutdown"]', ["`release` is `shutdown`", "`never` forbids"]),
+        (RESOURCE + 'acquire = [{ call = "db.open", lazy = 1 }]', ["`lazy` must be true or false, not an integer"]),
+        (RESOURCE + 'release = "stop"\nnever = ["stop"]', ["`release` has `stop`, which `never` forbids"]),
+        (RESOURCE + 'others = ["stop"]\nnever = ["stop"]', ["`others` has `stop`, which `never` forbids"]),
         (RESOURCE + 'aliases = ["db.Pool"]', ["`db.Pool` already has a row"]),
         (RESOURCE + '[type."db.Pool"]', ["`db.Pool` already has a row in section `type`"]),
         ('[resource."db.Pool"]\ncategory = "db"', ['[resource."db.Pool"]', "`weight` is missing"]),
-        ('[resorce."db.Pool"]', ["some.toml: unknown section `resorce`", "`resource`"]),
-        ('[default.typ]\nkind = "graph"', ["unknown section `typ`", "`type`"]),
+        ('[resorce."db.Pool"]', ["some.toml: unknown section `resorce`: did you mean `resource`?"]),
+        ('[default.typ]\nkind = "graph"', ["unknown section `typ`: did you mean `type`?"]),
         ('[acquire."db.open"]', ["unknown section `acquire`"]),
-        ('[type."db.Pool"]\nkind = "grap"', ["`kind` is 'grap'", "'graph'"]),
+        ('[type."db.Pool"]\nkind = "grap"', ["`kind` must be one of", "`graph`", "not `grap`"]),
         (
             '[returns."db.open"]\ntype = "db.Pol"\n[type."db.Pool"]',
-            ['some.toml: [returns."db.open"]', "`db.Pol`", "`db.Pool`"],
+            ['some.toml: [returns."db.open"]: `type` names no type: `db.Pol`: did you mean `db.Pool`?'],
         ),
         ("[type", ["some.toml: "]),
     ],
@@ -440,7 +448,129 @@ def test_resource_is_also_a_type_under_all_its_constructors(tmp_path):
         assert catalog.acquisition(name) is not None
 
 
+def test_call_named_like_its_resource_constructs_it_unless_told_otherwise(tmp_path):
+    catalog = compiled(tmp_path, RESOURCE + 'acquire = [{ call = "db.Pool" }, { call = "db.connect" }]')
+    kinds = [catalog.acquisition(name) for name in ("db.Pool", "db.connect")]
+    assert [each and each.kind for each in kinds] == ["constructor", "function"]
+
+
 def test_function_that_names_a_nameless_resource_is_no_type(tmp_path):
     catalog = compiled(tmp_path, RESOURCE + 'acquire = [{ call = "db.Pool", kind = "function" }]')
     assert catalog.acquisition("db.Pool") is not None
     assert catalog.base("db.Pool") is None
+
+
+# --- what users add ------------------------------------------------------------------------------------------------
+
+
+def added(*configurations: dict[str, Any]) -> Catalog:
+    """The catalogue that ships with what configurations say, the last one last."""
+    tables: tuple[str, ...] = ()
+    for number, sections in enumerate(configurations):
+        tables += (extend(load(tables), sections, f"/{number}.toml"),)
+    return load(tables)
+
+
+@pytest.mark.parametrize(
+    ("section", "row", "look_up", "expected"),
+    [
+        ("resources", {"release": "stop"}, "resource", {"release": "stop", "weight": "high", "category": "own"}),
+        ("resources", {"release": "stop", "async": True}, "acquisition", {"kind": "constructor", "awaited": "no"}),
+        ("resources", {"release": "stop", "with": "releases"}, "kind", {"closers": ("stop", "__exit__")}),
+        ("tools", {}, "tool", {"kind": "base", "framework": "own"}),
+        ("tools", {"kind": "decorator"}, "tool", {"kind": "decorator"}),
+        ("tools", {"closers": ["stop"], "hashable": False}, "kind", {"kind": "tool", "closers": ("stop",)}),
+        ("graphs", {}, "kind", {"kind": "graph", "weak_key_safe": True}),
+        ("graphs", {"kind": "agent", "hashable": False}, "kind", {"kind": "agent", "weak_key_safe": False}),
+        ("types", {"closers": ["close"]}, "base", {"kind": "", "closers": ("close",)}),
+        ("calls", {"retains": ["tools"]}, "effect", {"retains": ("tools",), "params": ()}),
+        ("returns", {"type": "sqlite3.Connection"}, "returns", {}),
+        ("memoizers", {"bound": 3}, "memoizer", {"form": "both", "bound": 3}),
+        ("memoized", {"keeps": "its arguments"}, "memoized", {"keeps": "its arguments"}),
+        ("handlers", {"starts": "a thread"}, "handler", {"starts": "a thread"}),
+        ("containers", {"weak": "keys"}, "container", {"shape": "mapping", "weak": "keys"}),
+    ],
+)
+def test_users_tell_of_their_libraries_in_few_words(section, row, look_up, expected):
+    catalog = added({section: {"own.lib.Thing": row}})
+    found = getattr(catalog, look_up)("own.lib.Thing")
+    assert found is not None
+    assert {key: getattr(found, key) for key in expected} == expected
+    assert getattr(load(), look_up)("own.lib.Thing") is None
+
+
+def test_users_rows_are_triggers_beside_those_that_ship():
+    catalog = added(
+        {"resources": {"own.Pool": {}, "psycopg.Own": {}}, "graphs": {"own.Graph": {}}, "memoizers": {"own.memo": {}}},
+        {"resources": {"own.Other": {"acquire": [{"call": "own.open"}]}}},
+    )
+    triggers, shipped = catalog.triggers(), load().triggers()
+    assert triggers["acquisition"][b"own"] == {b"Pool", b"open"}
+    assert triggers["acquisition"][b"psycopg"] == shipped["acquisition"][b"psycopg"] | {b"Own"}
+    assert triggers["kind"][b"own"] == {b"Pool", b"Graph", b"Other"}
+    assert triggers["memo"][b"own"] == {b"memo"}
+
+
+def test_a_row_that_is_there_keeps_what_is_not_said_anew():
+    catalog = added({"resources": {"oracledb.Connection": {"weight": "low"}}}, {"types": {"networkx.Graph": {}}})
+    shipped, changed = load().resource("oracledb.Connection"), catalog.resource("oracledb.Connection")
+    assert shipped is not None
+    assert changed == shipped._replace(weight="low")
+    assert catalog.kind("networkx.Graph") == load().kind("networkx.Graph")
+    assert catalog.tables("resource", "oracledb.connection.Connection") == ["db.toml", "/0.toml"]
+    assert catalog.tables("resource", "no.Such") == []
+
+
+@pytest.mark.parametrize("name", ["psycopg.Connection", "psycopg.connection.Connection", "psycopg.connect"])
+def test_a_resource_answers_to_all_its_names_and_calls(name):
+    catalog = added({"resources": {name: {"release": "stop"}}})
+    acquisition, class_ = catalog.acquisition("psycopg.connect"), catalog.kind("psycopg.Connection")
+    assert acquisition is not None
+    assert class_ is not None
+    assert (acquisition.resource.name, acquisition.resource.release) == ("psycopg.Connection", "stop")
+    assert {"close", "stop", "__exit__"} <= set(class_.closers)
+
+
+def test_later_configurations_beat_earlier_ones_key_by_key():
+    first = {"resources": {"own.Pool": {"release": "stop", "weight": "low"}}, "graphs": {"own.Graph": {}}}
+    catalog = added(first, {"resources": {"own.Pool": {"weight": "none"}}})
+    pool, class_ = catalog.resource("own.Pool"), catalog.base("own.Pool")
+    assert pool is not None
+    assert class_ is not None
+    assert (pool.release, pool.weight, class_.kind) == ("stop", "none", "")
+    assert catalog.kind("own.Graph") is not None
+    assert catalog.tables("resource", "own.Pool") == ["/0.toml", "/1.toml"]
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "row", "keys", "says"),
+    [
+        ("resources", "oracledb.Connection", {"release": "shutdown"}, "release", "forbids: did you mean `close`?"),
+        ("resources", "oracledb.connect", {"others": ["shutdown"]}, "others", "forbids: did you mean `close`?"),
+        (
+            "resources",
+            "own.Pool",
+            {"aliases": ["sqlite3.Connection"], "acquire": []},
+            "",
+            "`sqlite3.Connection` already has a row",
+        ),
+        ("returns", "own.make", {"type": "sqlite3.Conection"}, "type", "did you mean `sqlite3.Connection`?"),
+        ("returns", "own.make", {}, "type", "`type` is missing"),
+        ("tools", "own.make", {"kind": "factory", "returns": "own.Tool"}, "returns", "names no type: `own.Tool`"),
+        ("tools", "own.Tool", {"hookes": []}, "hookes", "did you mean `hooks`?"),
+        ("types", "a\tb.c", {}, "", "is no full name"),
+    ],
+)
+def test_what_users_get_wrong_is_said_with_its_place(section, name, row, keys, says):
+    with pytest.raises(CatalogError) as error:
+        added({section: {name: row}})
+    assert says in error.value.message
+    assert error.value.keys[:2] == (section, name)
+    assert error.value.keys[2:] == ((keys,) if keys else ())
+
+
+def test_what_users_write_is_left_as_it_is():
+    sections = {"resources": {"psycopg.Connection": {"aliases": ["own.Connection"], "acquire": [{"call": "own.open"}]}}}
+    before = repr(sections)
+    added(sections)
+    assert repr(sections) == before

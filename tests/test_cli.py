@@ -75,7 +75,7 @@ def spawn(*arguments: str, text: str = "", **options) -> subprocess.CompletedPro
 def test_help_lists_commands_and_options(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert re.search(r"^  (check|rule|server) ", text, re.MULTILINE)
+    assert re.search(r"^  (catalog|check|rule|server) ", text, re.MULTILINE)
     documented = (
         "select ignore extend-select per-file-ignores preview fix unsafe-fixes diff show-fixes exit-zero statistics "
         "isolated config exclude output-format output-file color no-progress jobs no-cache frontend stdin-filename "
@@ -84,7 +84,9 @@ def test_help_lists_commands_and_options(capsys):
     assert [name for name in documented.split() if f"--{name}" not in text] == []
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["rule", "--help"], ["--version"], ["-V"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", "--help"], ["rule", "--help"], ["catalog", "--help"], ["--version"], ["-V"]]
+)
 def test_help_and_version_import_nothing_dear(arguments):
     program = (
         "import sys; from toollint.cli import main; code = main(sys.argv[1:]); "
@@ -118,6 +120,8 @@ def test_help_and_version_import_nothing_dear(arguments):
         (["rule", "TL101", "--all"], "name one rule"),
         (["rule", "tool-owns-unreleased-resorce"], "did you mean TL101 (tool-owns-unreleased-resource)?"),
         (["rule", "nothing-like-it"], "no rule 'nothing-like-it'"),
+        (["catalog"], "NAME"),
+        (["catalog", "psycopg.connect", "--output-format", "xml"], "xml"),
         (["server"], "--stdio"),
     ],
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from toollint import config
+from toollint import catalog, config
 from toollint.config import Config, ConfigError, load
 from toollint.model import Default, Rule, Severity
 
@@ -147,6 +148,35 @@ def test_what_is_extended_comes_first_and_the_command_line_last(tmp_path):
     )
 
 
+def test_rows_of_the_catalogue(tmp_path):
+    put(
+        tmp_path,
+        base__toml="[resources.'mydb.Pool']\nrelease = 'shutdown'\nweight = 'low'\n[graphs.'myfw.Graph']\n",
+        toollint__toml="extend = 'base.toml'\n[resources.'mydb.Pool']\nweight = 'high'\n[tools.'myfw.BaseTool']\n"
+        "[calls.'myfw.Agent']\nretains = ['tools']\n",
+    )
+    found = loaded(tmp_path)
+    known = catalog.load(found.catalogue)
+    pool, agent = known.resource("mydb.Pool"), known.effect("myfw.Agent")
+    assert pool is not None
+    assert agent is not None
+    assert (pool.release, pool.weight, agent.retains) == ("shutdown", "high", ("tools",))
+    assert known.kind("myfw.Graph") is not None
+    assert known.tool("myfw.BaseTool") is not None
+    own = str(tmp_path / "toollint.toml")
+    assert known.tables("resource", "mydb.Pool") == [str(tmp_path / "base.toml"), own]
+    assert known.tables("tool", "myfw.BaseTool") == [own]
+
+
+def test_a_configuration_is_a_value(tmp_path):
+    put(tmp_path, toollint__toml="[resources.'mydb.Pool']\nrelease = 'shutdown'\n")
+    first, second = loaded(tmp_path), loaded(tmp_path)
+    assert first == second == pickle.loads(pickle.dumps(first))
+    put(tmp_path, toollint__toml="[resources.'mydb.Pool']\nrelease = 'close'\n")
+    assert loaded(tmp_path) != first
+    assert catalog.load(first.catalogue) is catalog.load(second.catalogue)
+
+
 # --- what is wrong -----------------------------------------------------------------------------------------------
 
 
@@ -155,7 +185,23 @@ def test_what_is_extended_comes_first_and_the_command_line_last(tmp_path):
     [
         ("# x\nselct = []\n", 2, "unknown key `selct`: did you mean `select`?"),
         ("extend_exclude = []", 1, "unknown key `extend_exclude`: did you mean `extend-exclude`?"),
-        ("src = []\n\n[resources.X]\na = 1", 3, "unknown key `resources`"),
+        ("src = []\n\n[resource.X]\na = 1", 3, "unknown key `resource`: did you mean `resources`?"),
+        ("src = []\n[resources.mydb.Pool]\n", 2, "`mydb` is no full name: write it in quotes with its module"),
+        ("resources = 1", 1, "`resources` must be a table, not an integer"),
+        ("[graphs]\n'a.G' = 1", 2, "`a.G` must be a table, not an integer"),
+        ("[resources.'a.P']\n\nrelase = 'stop'", 3, "unknown key `relase`: did you mean `release`?"),
+        ("[resources.'a.P']\nrelease = 1", 2, "`release` must be a string, not an integer"),
+        ("[resources.'a.P']\nweight = 'hi'", 2, "`weight` must be one of `high`, `medium`, `low`, `none`, not `hi`"),
+        ("[resources.'a.P']\nrelease = 'a'\nnever = ['a']", 2, "`release` has `a`, which `never` forbids"),
+        (
+            "[graphs.'a.G']\n[resources.'oracledb.Connection']\nrelease = 'shutdown'",
+            3,
+            "`release` has `shutdown`, which `never` forbids: did you mean `close`?",
+        ),
+        ("[resources.'a.P']\nacquire = [\n  { call = 'a.open', lasy = true }]", 2, "unknown key `lasy`"),
+        ("[tools]\n'a.T' = { hashable = 1 }", 2, "`hashable` must be true or false, not an integer"),
+        ("[calls.'a.C']\nretains = 'tools'", 2, "`retains` must be an array of strings, not `tools`"),
+        ("[returns.'a.make']\n", 1, "`type` is missing"),
         ("select = 'ALL'", 1, "`select` must be an array of strings, not a string"),
         ("select = ['ALL', 3]", 1, "`select` must hold strings only, not an integer"),
         ("preview = 1", 1, "`preview` must be true or false, not an integer"),

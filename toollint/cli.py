@@ -175,6 +175,10 @@ _color = click.option(
 )
 
 
+_config = click.option("--config", type=click.Path(path_type=Path), help="Use this pyproject.toml or toollint.toml.")
+_isolated = click.option("--isolated", is_flag=True, help="Use no configuration file.")
+
+
 @toollint.command(short_help="Check files; this is what runs when no command is named.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @_list_option("--select", "CODES", "Run these rules only: codes, prefixes, names or ALL, separated by commas.")
@@ -190,8 +194,8 @@ _color = click.option(
 @click.option("--statistics", is_flag=True, help="Count findings by rule instead of listing them.")
 @click.option("--output-format", type=click.Choice(["full", "concise", "json"]), help="How findings are printed.")
 @click.option("--output-file", type=click.Path(dir_okay=False, path_type=Path), help="Print findings into a file.")
-@click.option("--config", type=click.Path(path_type=Path), help="Use this pyproject.toml or toollint.toml.")
-@click.option("--isolated", is_flag=True, help="Use no configuration file.")
+@_config
+@_isolated
 @_list_option("--exclude", "PATTERNS", "Do not look for files in what matches these patterns.")
 @click.option("--stdin-filename", metavar="NAME", help="The name that standard input is checked under.")
 @click.option("--frontend", type=click.Choice(["ast", "libcst"]), help="How files are parsed; findings are the same.")
@@ -207,24 +211,18 @@ def check(**given: Any) -> int:
     options = _Options(**given)
     if Path(_STDIN) in options.paths and not options.stdin:
         raise click.UsageError("standard input (-) cannot be checked together with files")
-    config = _configure(options)
+    config = _configure(_common_folder(options), options.config, options.overrides, isolated=options.isolated)
     data = sys.stdin.buffer.read() if options.stdin else None
     report = _run(options, config, data)
     _tell(options, config, report, data)
     return exit_code(report, diff=options.diff, exit_zero=options.exit_zero)
 
 
-def _configure(options: _Options) -> Config:
+def _configure(start: Path, file: Path | None, overrides: Mapping[str, object], *, isolated: bool) -> Config:
     from toollint import config, rules
 
     try:
-        return config.load(
-            _common_folder(options),
-            config_file=options.config,
-            isolated=options.isolated,
-            overrides=options.overrides,
-            rules=rules.load(),
-        )
+        return config.load(start, config_file=file, isolated=isolated, overrides=overrides, rules=rules.load())
     except config.ConfigError as error:
         raise click.ClickException(str(error)) from error
 
@@ -379,7 +377,7 @@ class _Progress:
             _say("\r\x1b[K", err=True)
 
 
-# --- rule and server --------------------------------------------------------------------------------------------------
+# --- rule, catalog and server ----------------------------------------------------------------------------------------
 
 
 @toollint.command("rule")
@@ -415,6 +413,37 @@ def _find(name: str, rules: Sequence[Rule]) -> Rule:
 
 def _spelled(rule: Rule) -> str:
     return f"{rule.code} ({rule.name})"
+
+
+@toollint.command("catalog")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--output-format", type=click.Choice(["text", "json"]), default="text", help="How rows are printed.")
+@_config
+@_isolated
+@_color
+def look_up(names: Sequence[str], *, output_format: str, config: Path | None, isolated: bool, color: str) -> int:
+    """Show what is known of full names, as psycopg.connect: what they acquire, release and keep, and who says so."""
+    from toollint import catalog
+    from toollint.output import catalog as output
+    from toollint.output import json
+
+    known = catalog.load(_configure(Path(), config, {}, isolated=isolated).catalogue)
+    found = [(name, output.entries(known, name)) for name in names]
+    if output_format == "json":
+        _say(json.dump([output.data(name, rows) for name, rows in found if rows]))
+    else:
+        look = _look(color, sys.stdout)
+        _say("\n".join(output.page(name, rows, look) for name, rows in found if rows))
+    unknown = [name for name, rows in found if not rows]
+    _say("".join(f"{_unknown(name, output.near(known, name))}\n" for name in unknown), err=True)
+    return int(bool(unknown))
+
+
+def _unknown(name: str, near: Sequence[str]) -> str:
+    from toollint.output.terminal import visible
+
+    hint = f": did you mean {', '.join(near)}?" if near else ""
+    return f"toollint: the catalogue has no {visible(' '.join(name.split()))!r}{hint}"
 
 
 @toollint.command()

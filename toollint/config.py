@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from toollint import files, globs
+from toollint import catalog, files, globs
+from toollint.catalog.compile import KINDS, USER_SECTIONS, CatalogError, did_you_mean, extend, kind_of
 from toollint.model import Default, Rule
 
 if sys.version_info >= (3, 11):
@@ -61,7 +61,8 @@ class Config:
     """What a run was asked to do. Patterns (`toollint.globs`) are relative to ``root``, the folder of the file.
 
     ``select`` is None where nothing was selected: then the rules run that are on by default. ``rules`` maps a rule's
-    code to the values of its options, by the names of their fields.
+    code to the values of its options, by the names of their fields. ``catalogue`` are compiled tables of what users
+    tell of their own libraries, for `toollint.catalog.load`.
     """
 
     select: tuple[str, ...] | None = None
@@ -77,6 +78,7 @@ class Config:
     frontend: str = "ast"
     unsafe_fixes: bool = False
     output_format: str = "full"
+    catalogue: tuple[str, ...] = ()
     root: Path | None = None
 
     def enabled(self, rules: Sequence[Rule], path: Path) -> tuple[Rule, ...]:
@@ -145,13 +147,27 @@ def load(
         ConfigError: whatever is wrong.
     """
     file = None if isolated else config_file or _nearest(start)
+    documents = _chain(file) if file else []
     merged: dict[str, Any] = {}
-    for document in _chain(file) if file else ():
+    for document in documents:
         merged = _merge(merged, _Checker(document, rules).checked(document.table))
     given = {name.replace("_", "-"): value for name, value in (overrides or {}).items() if value is not None}
     merged = _merge(merged, _Checker(_CommandLine(), rules).checked(given))
     merged.pop("extend", None)
-    return Config(**merged, root=file.absolute().parent if file else None)
+    return Config(**merged, catalogue=_catalogue(documents), root=file.absolute().parent if file else None)
+
+
+def _catalogue(documents: Sequence[_Document]) -> tuple[str, ...]:
+    """The tables of libraries in the documents, compiled, each over those before it."""
+    tables: tuple[str, ...] = ()
+    for document in documents:
+        sections = {key: rows for key, rows in document.table.items() if key in USER_SECTIONS}
+        if sections:
+            try:
+                tables += (extend(catalog.load(tables), sections, str(document.path.absolute())),)
+            except CatalogError as error:
+                raise document.error(error.keys, error.message) from None
+    return tables
 
 
 def _merge(base: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,7 +271,7 @@ def _read(path: Path) -> _Document:
         table = table.get(key, {}) if isinstance(table, dict) else {}
     document = _Document(path, text, prefix, table)
     if not isinstance(table, dict):
-        raise document.error((), f"`tool.toollint` must be a table, not {_kind(table)}")
+        raise document.error((), f"`tool.toollint` must be a table, not {kind_of(table)}")
     return document
 
 
@@ -319,14 +335,16 @@ class _Checker(NamedTuple):
         """Check a table of ours; the result has the names of fields, and ``extend``."""
         values = {}
         for key, value in table.items():
+            if key in USER_SECTIONS:  # read by the catalogue
+                continue
             if key not in _CHECKS:
-                raise self.where.error((key,), f"unknown key `{key}`{_suggestion(key, _CHECKS)}")
+                raise self.where.error((key,), f"unknown key `{key}`{did_you_mean(key, (*_CHECKS, *USER_SECTIONS))}")
             values[key.replace("-", "_")] = _CHECKS[key](self, (key,), value)
         return values
 
     def typed(self, keys: tuple[str, ...], value: object, kind: type) -> Any:
         if type(value) is not kind:
-            raise self.where.error(keys, f"`{keys[-1]}` must be {_KINDS[kind]}, not {_kind(value)}")
+            raise self.where.error(keys, f"`{keys[-1]}` must be {KINDS[kind]}, not {kind_of(value)}")
         return value
 
     def flag(self, keys: tuple[str, ...], value: object) -> bool:
@@ -337,10 +355,10 @@ class _Checker(NamedTuple):
 
     def strings(self, keys: tuple[str, ...], value: object) -> tuple[str, ...]:
         if not isinstance(value, (list, tuple)):
-            raise self.where.error(keys, f"`{keys[-1]}` must be an array of strings, not {_kind(value)}")
+            raise self.where.error(keys, f"`{keys[-1]}` must be an array of strings, not {kind_of(value)}")
         for item in value:
             if not isinstance(item, str):
-                raise self.where.error(keys, f"`{keys[-1]}` must hold strings only, not {_kind(item)}")
+                raise self.where.error(keys, f"`{keys[-1]}` must hold strings only, not {kind_of(item)}")
         return tuple(value)
 
     def frontend(self, keys: tuple[str, ...], value: object) -> str:
@@ -381,7 +399,7 @@ class _Checker(NamedTuple):
         options = {}
         for key, value in table.items():
             if key not in known:
-                message = f"unknown option `{key}` of {rule.code}{_suggestion(key, known)}"
+                message = f"unknown option `{key}` of {rule.code}{did_you_mean(key, known)}"
                 raise self.where.error((*keys, key), message)
             kind = type(known[key].default)
             check = self.strings if kind is tuple else lambda path, item, kind=kind: self.typed(path, item, kind)
@@ -390,7 +408,7 @@ class _Checker(NamedTuple):
 
     def _unknown_rule(self, keys: tuple[str, ...], selector: str) -> ConfigError:
         known = [word for rule in self.rules for word in (rule.code, rule.name)]
-        return self.where.error(keys, f"unknown rule `{selector}`{_suggestion(selector, known)}", selector)
+        return self.where.error(keys, f"unknown rule `{selector}`{did_you_mean(selector, known)}", selector)
 
 
 _CHECKS: Mapping[str, Callable[[_Checker, tuple[str, ...], object], Any]] = {
@@ -409,24 +427,3 @@ _CHECKS: Mapping[str, Callable[[_Checker, tuple[str, ...], object], Any]] = {
     "output-format": _Checker.output_format,
     "extend": _Checker.string,
 }
-
-_KINDS: Mapping[type, str] = {
-    bool: "true or false",
-    int: "an integer",
-    float: "a number",
-    str: "a string",
-    list: "an array",
-    tuple: "an array",
-    dict: "a table",
-}
-
-
-def _kind(value: object) -> str:
-    return "a boolean" if isinstance(value, bool) else _KINDS.get(type(value), "a date or time")
-
-
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    """Return a suffix that asks for the known word that is most like this one, in any case; empty if none is."""
-    spelt = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(word.lower(), spelt, 1)
-    return f": did you mean `{spelt[close[0]]}`?" if close else ""

@@ -16,7 +16,7 @@ from toollint import files, pool, rules
 from toollint.config import Config
 from toollint.diagnostics import NAMES, broken, fingerprinted, internal_error, present
 from toollint.frontends import Refused
-from toollint.model import Diagnostic, Report, Rule
+from toollint.model import Default, Diagnostic, Report, Rule
 from toollint.source import Source, Unreadable
 from toollint.suppressions import Idle
 from toollint.workspace import Workspace
@@ -47,12 +47,16 @@ def check_file(workspace: Workspace, path: str) -> list[Diagnostic]:
     if source.suppressions.skip_file:
         return []
     enabled = workspace.config.enabled(rules.load(), Path(path))
-    judged = [rule for rule in enabled if rule.subject is not Idle]
-    found = [one for rule in judged for one in _judge(workspace, path, rule, partial(workspace.subjects, rule, path))]
-    kept, used = _unsuppressed(source, found)
+    judged = {
+        rule: _judge(workspace, path, rule, partial(workspace.subjects, rule, path))
+        for rule in enabled
+        if rule.subject is not Idle
+    }
+    kept, used = _unsuppressed(source, (one for found in judged.values() for one in found))
+    ran = [rule for rule, found in judged.items() if all(one.code == rule.code for one in found)]
     for rule in enabled:
         if rule.subject is Idle:
-            kept += _judge(workspace, path, rule, partial(_idle, source, judged, used))
+            kept += _judge(workspace, path, rule, partial(_idle, source, ran, used))
     return fingerprinted(source, sorted(kept, key=_order))
 
 
@@ -71,12 +75,16 @@ def _judge(workspace: Workspace, path: str, rule: Rule, subjects: Callable[[], I
 
 
 def _idle(source: Source, ran: Sequence[Rule], used: set[tuple[int, str]]) -> Iterator[Idle]:
-    """The suppressions, or entries of their lists, that silenced nothing although their rules ran."""
+    """The suppressions, or entries of their lists, that silenced nothing although their rules ran.
+
+    A bare one speaks of every rule: nothing can be said of it where one that is on by default did not run to its end.
+    """
     names = {text for rule in ran for text in (rule.code, rule.name)}
+    all_ran = all(rule in ran for rule in rules.load() if rule.default is Default.ON and rule.subject is not Idle)
     for comment in source.suppressions.items:
         start = comment.span.start
         if comment.codes is None:
-            if comment.kind == "ignore" and names and (start, "") not in used:
+            if comment.kind == "ignore" and all_ran and (start, "") not in used:
                 yield Idle(source.path, comment, frozenset())
             continue
         listed = {entry.text for entry in comment.codes if comment.is_ours(entry)}

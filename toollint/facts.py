@@ -44,6 +44,8 @@ class Opaque(NamedTuple):
     """A name bound in a way that tells nothing: a loop target, unpacking, an exception, a pattern, ``+=``."""
 
 
+_TEST = re.compile(r"test_.*|.*_test|tests?|testing|conftest")
+
 Binding: TypeAlias = "Imported | Assigned | Parameter | Entered | Opaque | ClassFacts | FunctionFacts"
 Bindings: TypeAlias = Mapping[str, tuple[Binding, ...]]
 
@@ -242,6 +244,11 @@ class ModuleFacts:
             index = index_of[definition.origin]
             found[index] = (*found.get(index, ()), definition)
         return found
+
+    @cached_property
+    def is_test(self) -> bool:
+        """Whether it is a test or stands among tests, below its source root."""
+        return any(_TEST.fullmatch(part) for part in self.name.split("."))
 
     @property
     def package(self) -> str:

@@ -146,12 +146,17 @@ class _Names:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self.bindings: dict[str, tuple[Binding, ...]] = {}
+        self.found: dict[str, list[Binding]] = {}
         self.foreign: set[str] = set()  # declared global or nonlocal here
+
+    @property
+    def bindings(self) -> Bindings:
+        """Each name with everything that binds it, in source order."""
+        return {name: tuple(found) for name, found in self.found.items()}
 
     def add(self, name: str, binding: Binding) -> None:
         if name not in self.foreign:
-            self.bindings[name] = (*self.bindings.get(name, ()), binding)
+            self.found.setdefault(name, []).append(binding)
 
     def block(self, block: Block, origin: int) -> None:
         for stmt in walk(block, into=False):

@@ -22,13 +22,16 @@ ROUNDS = 10
 
 @dataclass
 class _Work:
-    """What is known while mending: unsaved texts over the disk, and the outcome so far."""
+    """What is known while mending: unsaved texts over the disk, and the outcome so far.
+
+    ``rejected`` says why a fix does not stand, by path and fingerprint of its finding.
+    """
 
     first: Workspace
     paths: Sequence[str]
     workspace: Workspace
     fixed: dict[str, Counter[str]] = field(default_factory=dict)
-    rejected: dict[tuple[str, str], Diagnostic] = field(default_factory=dict)
+    rejected: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 def mend(workspace: Workspace, paths: Sequence[str], diagnostics: Sequence[Diagnostic], *, write: bool) -> Report:
@@ -45,11 +48,9 @@ def mend(workspace: Workspace, paths: Sequence[str], diagnostics: Sequence[Diagn
     else:
         for found, _ in _choose(work, left):
             _reject(work, found, f"still found after {ROUNDS} rounds")
-    changes = _changes(work)
-    if write:
-        _write(work, changes)
-        changes = {path: change for path, change in changes.items() if path in work.fixed}
-    return _report(work, diagnostics, left, changes)
+    if write and not _write(work):
+        left = engine.check_files(work.workspace, paths)
+    return _report(work, diagnostics, left)
 
 
 def _choose(work: _Work, diagnostics: Iterable[Diagnostic]) -> list[tuple[Diagnostic, Fix]]:
@@ -114,7 +115,7 @@ def _identity(found: Diagnostic) -> tuple[str, str, str]:
 
 
 def _reject(work: _Work, found: Diagnostic, why: str) -> None:
-    work.rejected[found.path, found.fingerprint] = not_applied(found, why)
+    work.rejected[found.path, found.fingerprint] = why
 
 
 def _changes(work: _Work) -> dict[str, tuple[str, str]]:
@@ -126,22 +127,31 @@ def _changes(work: _Work) -> dict[str, tuple[str, str]]:
     }
 
 
-def _write(work: _Work, changes: Iterable[str]) -> None:
-    for path in changes:
-        try:
-            files.write_atomic(Path(path), work.workspace[path].data, work.first[path].data)
-        except files.WriteError as error:
-            del work.fixed[path]
-            for found in engine.check_file(work.first, path):
-                if found.fixes:
-                    _reject(work, found, str(error))
-                    break
+def _write(work: _Work) -> bool:
+    """Write what changed; whether all of it could be. A file that could not is again as if nobody had mended it."""
+    outcomes = [(path, _write_file(work, path)) for path in _changes(work)]
+    refused = {path: why for path, why in outcomes if why is not None}
+    work.workspace = work.workspace.with_texts({path: work.first[path].data for path in refused})
+    for path, why in refused.items():
+        work.fixed.pop(path, None)
+        for found, _ in _choose(work, engine.check_file(work.first, path)):
+            _reject(work, found, why)
+    return not refused
 
 
-def _report(
-    work: _Work, before: Sequence[Diagnostic], left: Sequence[Diagnostic], changes: dict[str, tuple[str, str]]
-) -> Report:
-    everything = [*left, *work.rejected.values()]
+def _write_file(work: _Work, path: str) -> str | None:
+    """Write one file; None, else why that cannot be done."""
+    try:
+        files.write_atomic(Path(path), work.workspace[path].data, work.first[path].data)
+    except files.WriteError as error:
+        return str(error)
+    return None
+
+
+def _report(work: _Work, before: Sequence[Diagnostic], left: Sequence[Diagnostic]) -> Report:
+    changes = _changes(work)
+    reasons = [(found, work.rejected.get((found.path, found.fingerprint))) for found in left]
+    everything = [*left, *(not_applied(found, why) for found, why in reasons if why is not None)]
     known = {(found.path, found.fingerprint) for found in before}
     news = [found for found in left if (found.path, found.fingerprint) not in known and changes]
     return Report(

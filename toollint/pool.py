@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeAlias
 
 from toollint.config import Config
 from toollint.diagnostics import broken
 from toollint.model import Diagnostic
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _WORTHWHILE = 64
 """Files below which starting processes costs more than it saves."""
@@ -37,20 +41,34 @@ def _in_processes(
 
     total, done = sum(map(len, chunks)), 0
     found: list[Diagnostic] = []
-    left: list[Sequence[str]] = []
+    broken_off: list[Sequence[str]] = []
     with ProcessPoolExecutor(jobs) as pool:
-        for chunk, future in [(chunk, pool.submit(work, chunk, config)) for chunk in chunks]:
+        futures: list[Future[list[Diagnostic]]] = []
+        with suppress(BrokenProcessPool):  # a process may die before everything is handed out
+            futures.extend(pool.submit(work, chunk, config) for chunk in chunks)
+        for chunk, future in zip(chunks, futures, strict=False):
             try:
                 found += future.result()
             except BrokenProcessPool:
-                left.append(chunk)
+                broken_off.append(chunk)
             done += len(chunk)
             if progress is not None:
                 progress(done, total)
-    for path in (path for chunk in left for path in chunk):
-        with ProcessPoolExecutor(1) as alone:
-            try:
-                found += alone.submit(work, [path], config).result()
-            except BrokenProcessPool:
-                found.append(broken("TL998", path, "reading this file ended the process that did it"))
+    for chunk in (*broken_off, *chunks[len(futures) :]):
+        found += _by_halves(work, chunk, config)
     return found
+
+
+def _by_halves(work: Work, paths: Sequence[str], config: Config) -> list[Diagnostic]:
+    """What is found in files of which one may end the process that looks into it: then it is told apart by halving."""
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+    from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
+
+    try:
+        with ProcessPoolExecutor(1) as alone:
+            return alone.submit(work, paths, config).result()
+    except BrokenProcessPool:
+        if len(paths) == 1:
+            return [broken("TL998", paths[0], "reading this file ended the process that did it")]
+    middle = len(paths) // 2
+    return _by_halves(work, paths[:middle], config) + _by_halves(work, paths[middle:], config)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from toollint.lower import absolute
 from toollint.project import Project
+from toollint.source import identifiers
 
 _FROM = re.compile(
     rb"^[ \t]*(?:try:[ \t]*)?from[ \t]+(?P<dots>\.*)[ \t]*(?P<module>[\w.]*)[ \t]+import[ \t]*"
@@ -22,7 +23,8 @@ _FROM = re.compile(
 _PLAIN = re.compile(rb"^[ \t]*import[ \t]+(?P<names>[^\r\n#]+)", re.MULTILINE)
 _ALIAS = re.compile(rb"^[ \t]*(\w+)[ \t]*(?::[^=\r\n]+)?=[ \t]*(?:\w+\.)*(\w+)[ \t]*(?:#.*)?$", re.MULTILINE)
 _DEFINITION = re.compile(rb"^(?=def |async def |class |@)", re.MULTILINE)
-_NEW_DICT = re.compile(rb"=[ \t]*(?:\{\}|dict\(\)|(?:\w+\.)?OrderedDict\(\))")
+_STORE = re.compile(rb"\][ \t]*=(?!=)|setdefault")
+_MADE = re.compile(rb"^(\w+)[ \t]*(?::[^=\r\n]+)?=[ \t]*(?:\w+\.)*(\w+)\(", re.MULTILINE)
 
 
 class _Import(NamedTuple):
@@ -82,15 +84,19 @@ class Sieve:
         triggers = self._triggers[subject]
         leaves = [found for root, found in triggers.items() if root in mentioned or root == b"builtins"]
         bound = frozenset(one.alias for one in self._imports_of(path) if one.root in triggers and not one.path)
-        return bound.union(*leaves, self._memoizers(path) if subject == "memo" else ())
+        direct = bound.union(*leaves)
+        return direct | self._memoizers(path, direct) if subject == "memo" else direct
 
-    def _memoizers(self, path: str) -> set[bytes]:
-        """Functions of the file with an inner function and a new dict: they may memoize what they decorate."""
-        blocks = _DEFINITION.split(self._project.text(path))
-        heads = [
-            re.match(rb"def (\w+)", block) for block in blocks if block.count(b"def ") > 1 and _NEW_DICT.search(block)
-        ]
-        return {head[1] for head in heads if head is not None}
+    def _memoizers(self, path: str, direct: frozenset[bytes]) -> set[bytes]:
+        """What may memoize what it decorates: definitions with an inner function that store, or use a memoizer."""
+        text = self._project.text(path)
+        found = {name for name, maker in _MADE.findall(text) if maker in direct}
+        for block in _DEFINITION.split(text):
+            head = re.match(rb"(?:def|class) (\w+)", block)
+            stores = _STORE.search(block) or not direct.isdisjoint(identifiers(block))
+            if head is not None and block.count(b"def ") > 1 and stores:
+                found.add(head[1])
+        return found
 
     def _followed(self, path: str, subject: str) -> frozenset[bytes]:
         """What is known of a file, with what its imports bring in and the other names that it gives to any of it."""

@@ -132,7 +132,7 @@ class Workspace(Mapping[str, Source]):
         below = [path for path in self.buffers if Path(path).is_relative_to(root)]
         paths = sorted({*self._files[root], *below})
         roots = [str(root), *(str(root / folder) for folder in ("src", *self.config.src))]
-        return Project(paths, roots, self._facts, self.readable, catalog.load())
+        return Project(paths, roots, self._facts, self.readable, catalog.load(self.config.catalogue))
 
     def _facts(self, path: str, name: str, is_package: bool) -> ModuleFacts | None:
         try:

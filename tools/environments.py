@@ -16,19 +16,21 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".ecosystem" / "environments"
 
 
-def python(name: str) -> Path:
+def python(name: str, folder: str = "environments") -> Path:
     """Give the interpreter of an environment, which is built unless it is there with these very requirements.
+
+    The requirements are `ecosystem/FOLDER/NAME.txt`.
 
     Raises FileNotFoundError for an unknown name and CalledProcessError where the installation fails.
     """
-    requirements = ROOT / "ecosystem" / "environments" / f"{name}.txt"
+    requirements = ROOT / "ecosystem" / folder / f"{name}.txt"
     digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
-    folder = CACHE / f"{name}-{digest[:12]}"
-    interpreter = folder / "bin" / "python"
-    complete = folder / "complete"  # An environment cannot be renamed into place: its scripts hold its path.
+    home = CACHE / f"{name}-{digest[:12]}"
+    interpreter = home / "bin" / "python"
+    complete = home / "complete"  # An environment cannot be renamed into place: its scripts hold its path.
     if not complete.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
+        shutil.rmtree(home, ignore_errors=True)
+        venv.create(home, with_pip=True)
         install = [str(interpreter), "-m", "pip", "install", "--quiet", f"--requirement={requirements}"]
         subprocess.run(install, check=True, stdout=sys.stderr)
         complete.touch()

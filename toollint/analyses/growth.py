@@ -64,8 +64,9 @@ def is_finite(values: Values, scope: Scope, key: Expr, names: int = 4) -> bool:
         return _is_finite_chain(values, scope, key, names)
     if isinstance(key, Comprehension | Lambda | Await | Yield | Walrus):
         return False
-    parts: list[Any] = [part for field in key for part in (field if isinstance(field, tuple) else (field,))]
-    return all(is_finite(values, scope, part, names) for part in parts if isinstance(part, Node))
+    fields: list[Any] = [part for field in key for part in (field if isinstance(field, tuple) else (field,))]
+    parts: list[Any] = [part for part in fields if isinstance(part, Node)]
+    return all(is_finite(values, scope, part, names) for part in parts)
 
 
 def _is_finite_chain(values: Values, scope: Scope, chain: Chain, names: int) -> bool:
@@ -74,19 +75,28 @@ def _is_finite_chain(values: Values, scope: Scope, chain: Chain, names: int) -> 
     if isinstance(last, Attr) and last.name in _NAMES_OF_CODE:
         return True
     value = values.of(scope, chain)
-    if isinstance(value, ClassFacts | Instance):
-        return _is_finite_value(values, value)
+    if isinstance(value, ClassFacts | Instance) and _is_finite_value(values, value):
+        return True
     calls = [link for link in chain.links if isinstance(link, Call)]
     base = values.project.resolve(scope, chain.base)
     if calls and base == Library("builtins.type"):
         return True
     if any(isinstance(link, Index) for link in chain.links):
-        return False
-    known = base.name in _PURE if isinstance(base, Library) else isinstance(base, Variable)
-    if calls and not known:
+        return len(chain.links) == 1 and _is_constant_source(values, scope, chain.base)
+    if calls and not _gives_what_it_is_given(base):
         return False
     arguments = [arg.value for call in calls for arg in call.args]
     return all(is_finite(values, scope, part, names) for part in [chain.base, *arguments])
+
+
+def _gives_what_it_is_given(base: object) -> bool:
+    """Whether calls that start there give no more results than there are arguments.
+
+    Methods of a parameter or local do; those of a module's object may look anything up (``current_user.get()``).
+    """
+    if isinstance(base, Library):
+        return base.name in _PURE
+    return isinstance(base, Variable) and base.scope.kind == "function"
 
 
 def _is_finite_name(values: Values, scope: Scope, name: Name, names: int) -> bool:
@@ -175,7 +185,7 @@ def _is_decorator(values: Values, function: FunctionFacts) -> bool:
     for node in walk(function.node.body, into=False):
         if isinstance(node, Return) and isinstance(node.value, Name) and node.value.id in params:
             types = values.annotation(function.outer, params[node.value.id].annotation)
-            return not any(kept(values, each) for each in types)
+            return all(found is None or found.kind == "callable" for found in (kept(values, each) for each in types))
     return False
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from toollint.analyses.ownership import Owner
+from toollint.analyses.ownership import Owned, Owner
 from toollint.analyses.values import Instance, Values
+from toollint.catalog import Resource
 from toollint.facts import Assigned, ClassFacts, Scope
 from toollint.project import Library
 from toollint.syntax import Bind, Collection, Expr, attribute_of, walk
@@ -46,13 +47,12 @@ def kept(values: Values, instance: Instance | None) -> Kept | None:
     if isinstance(instance.cls, Library):
         resource = values.catalog.resource(instance.cls.name)
         if resource is not None:
-            heavy = resource.weight in {"high", "medium"} and resource.category != "llm"
-            return Kept(instance, "resource") if heavy else None
+            return Kept(instance, "resource") if _is_heavy(resource) else None
     found = values.type_of(instance)
     if found is not None:
         return Kept(instance, found.kind)
     if isinstance(instance.cls, ClassFacts):
-        return Kept(instance, "resource") if _owns(values, instance.cls) else None
+        return Kept(instance, "resource") if owned_by(values, instance) else None
     parts = instance.args if instance.name in _ELEMENTS else instance.args[1:] if instance.name in _ENTRIES else ()
     return _inside(values, (element for alternatives in parts for element in alternatives))
 
@@ -66,11 +66,11 @@ def kept_by(values: Values, scope: Scope, expr: Expr | None) -> Kept | None:
 
 
 def held(values: Values, instance: Instance | None) -> Kept | None:
-    """What an object of a project's class holds in a field: an agent, a graph, a session or a resource."""
+    """An object of a project's class that holds an agent, a graph, a session or a resource in a field."""
     if instance is None or not isinstance(instance.cls, ClassFacts):
         return None
-    found = _inside(values, _fields(values, instance.cls))
-    return found if found is not None and found.kind in _HEAVY else None
+    found = _inside(values, fields(values, instance.cls))
+    return Kept(instance, found.kind, inside=True) if found is not None and found.kind in _HEAVY else None
 
 
 def _inside(values: Values, instances: Iterable[Instance]) -> Kept | None:
@@ -78,7 +78,7 @@ def _inside(values: Values, instances: Iterable[Instance]) -> Kept | None:
     return next((one._replace(inside=True) for one in found if one is not None), None)
 
 
-def _fields(values: Values, cls: ClassFacts) -> Iterator[Instance]:
+def fields(values: Values, cls: ClassFacts) -> Iterator[Instance]:
     """What the class body annotates its fields with, and what the constructor stores under annotations."""
     for ancestor in values.project.lineage(cls).classes:
         for bindings in ancestor.scope.bindings.values():
@@ -93,9 +93,12 @@ def _fields(values: Values, cls: ClassFacts) -> Iterator[Instance]:
                     yield from values.annotation(constructor.scope, stmt.annotation) or filter(None, [stored])
 
 
-def _owns(values: Values, cls: ClassFacts) -> bool:
-    """Whether objects of a project's class hold a resource that is not light."""
-    return any(
-        owned.acquisition.resource.weight in {"high", "medium"} and owned.acquisition.resource.category != "llm"
-        for owned in Owner.of(values, cls).owned
-    )
+def owned_by(values: Values, instance: Instance) -> list[Owned]:
+    """The resources, light ones aside, that objects of a project's class acquire and hold."""
+    if not isinstance(instance.cls, ClassFacts):
+        return []
+    return [owned for owned in Owner.of(values, instance.cls).owned if _is_heavy(owned.acquisition.resource)]
+
+
+def _is_heavy(resource: Resource) -> bool:
+    return resource.weight in {"high", "medium"} and resource.category != "llm"

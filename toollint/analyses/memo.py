@@ -6,18 +6,18 @@ and heavy (langgraph #3842). Only memos that outlive a call count: one made insi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePath
 from typing import NamedTuple
 
-from toollint.analyses.kinds import Kept, kept, kept_by
+from toollint.analyses import weights
+from toollint.analyses.growth import is_finite
 from toollint.analyses.memoizers import Applied, applied
-from toollint.analyses.values import Instance, Method, Values
+from toollint.analyses.values import Method, Values
+from toollint.analyses.weights import Weight
 from toollint.catalog import Memoized
-from toollint.facts import Assigned, ClassFacts, Code, FunctionFacts, ModuleFacts, Scope, code_of
+from toollint.facts import ClassFacts, Code, FunctionFacts, ModuleFacts, Scope, code_of
 from toollint.model import Place
 from toollint.project import Library, Variable
 from toollint.syntax import (
@@ -25,14 +25,12 @@ from toollint.syntax import (
     Bind,
     Call,
     Chain,
-    Comprehension,
     Const,
     Expr,
     Name,
     Param,
     Return,
     argument,
-    attribute_of,
     callee,
     last_call,
     last_name,
@@ -41,26 +39,9 @@ from toollint.syntax import (
     walk,
 )
 
-_WATCHED = frozenset({"tool", "agent", "graph", "runnable", "resource", "session", "component"})
-_OPEN_TYPES = frozenset({"typing.Any", "builtins.object"})
-_INSPECTORS = frozenset({"signature", "getsource", "unwrap", "isfunction", "ismethod", "iscoroutinefunction"})
-_CODE_ATTRIBUTES = frozenset({"__code__", "__closure__", "__wrapped__", "__defaults__", "__globals__", "__self__"})
 _CLASS_ATTRIBUTES = frozenset({"__func__", "__class__"})
-_FINITE = frozenset({"builtins.type", "builtins.bool", "typing.Type", "typing.Literal", "typing_extensions.Literal"})
-_CLOSERS = frozenset({"close", "aclose", "shutdown", "disconnect", "dispose", "__exit__", "__aexit__", "__del__"})
-_CLASS_NAME = re.compile(r".*(?:cls|class|klass|type|model)_?")
 _CLEARERS = frozenset({"cache_clear", "cache_close", "cache_invalidate", "invalidate", "invalidate_all", "clear"})
-
-
-class Weight(NamedTuple):
-    """An object that is worth a finding: ``name`` is its class, or ``callable``.
-
-    ``holds`` is what makes it so where it is an object of the project or a closure: something heavy inside.
-    """
-
-    name: str
-    kind: str
-    holds: Kept | None = None
+_OPTIONAL = frozenset({"var", "kwvar"})
 
 
 class Pinned(NamedTuple):
@@ -97,15 +78,14 @@ class Memo:
     @classmethod
     def find(cls, values: Values, module: ModuleFacts) -> Iterator[Memo | CachedCall]:
         """The memoized functions of a file and its calls of third-party memoized functions."""
-        foreign = _may_call_memoized(values, module)
-        for code in code_of(module):
+        words = values.sieve.words(module.path, "memo")
+        for code in code_of(module, words):
             if code.function is None:
                 yield from cls._wrapped(values, code)
                 continue
             if _outlives_calls(code.function.outer):
                 yield from cls._decorated(values, code.function)
-            if foreign:
-                yield from _cached_calls(values, code)
+            yield from _cached_calls(values, code, words)
 
     @classmethod
     def _decorated(cls, values: Values, function: FunctionFacts) -> Iterator[Memo]:
@@ -117,15 +97,16 @@ class Memo:
     @classmethod
     def _wrapped(cls, values: Values, code: Code) -> Iterator[Memo]:
         """``name = lru_cache(...)(function)``, at module or class level."""
+        if not _outlives_calls(code.scope):
+            return
         for stmt in walk(code.block, into=False):
             call = last_call(stmt.value) if isinstance(stmt, Bind) else None
-            if call is None or len(call.args) != 1 or not _outlives_calls(code.scope):
+            if call is None or len(call.args) != 1 or not isinstance(stmt.targets[0], Name):
                 continue
-            maker, target = callee(stmt.value), stmt.targets[0]
-            function = values.of(code.scope, call.args[0].value)
+            function, maker = values.of(code.scope, call.args[0].value), callee(stmt.value)
             memoizer = applied(values, code.scope, maker) if maker is not None else None
-            if memoizer is not None and isinstance(function, FunctionFacts) and isinstance(target, Name):
-                variable = Variable(code.scope, target.id, ())
+            if memoizer is not None and isinstance(function, FunctionFacts):
+                variable = Variable(code.scope, stmt.targets[0].id, ())
                 yield cls(values, code.at(stmt.value.start, stmt.value.end), memoizer, function, variable)
 
     @property
@@ -156,39 +137,36 @@ class Memo:
         if self.is_method:
             return True
         calls = [*self._calls()]
-        if all(param.default is not None or param.kind in {"var", "kwvar"} for param in self.parameters):
-            return any(call.args for _, call in calls)
+        if all(param.default is not None or param.kind in _OPTIONAL for param in self.parameters):
+            collects = any(param.kind in _OPTIONAL for param in self.parameters)
+            return any(call.args for _, call in calls) or (collects and not calls)
         inside = [(scope, call) for scope, call in calls if scope.kind == "function"]
         return not inside or any(
             not _is_permanent(self.values, scope, arg.value) for scope, call in inside for arg in call.args
         )
 
-    def _mentions(self, *words: str) -> Iterator[tuple[Scope, Chain]]:
-        """Every chain in the project, its tests aside, that starts from the function."""
-        for module in self.values.project.mentioning(self.name, *words):
-            if _is_test(module.path):
-                continue
-            for code in code_of(module):
+    def _chains(self) -> Iterator[tuple[Scope, Chain]]:
+        """Every chain of every file of the project that mentions the function, tests aside."""
+        for module in self.values.project.mentioning(self.name):
+            for code in code_of(module) if not module.is_test else ():
                 for node in walk(code.block, into=False):
                     if isinstance(node, Chain):
                         yield code.scope, node
 
     def _calls(self) -> Iterator[tuple[Scope, Call]]:
-        for scope, chain in self._mentions():
+        for scope, chain in self._chains():
             for index, link in enumerate(chain.links):
                 if isinstance(link, Call) and self._is_me(scope, prefix(chain, index)):
                     yield scope, link
 
     def _clears(self) -> Iterator[Chain]:
-        """``name.cache_clear()`` and its like: somebody manages what the memo keeps."""
-        for scope, chain in self._mentions():
+        """``name.cache_clear()``, ``name.cache.clear()`` and their like: somebody manages what the memo keeps."""
+        for scope, chain in self._chains():
             for index, link in enumerate(chain.links):
-                if index and isinstance(link, Attr) and link.name in _CLEARERS:
-                    head = prefix(chain, index)
-                    if self._is_me(scope, head) or self._is_me(scope, prefix(chain, index - 1)):
+                if isinstance(link, Attr) and link.name in _CLEARERS:
+                    heads = [prefix(chain, count) for count in {index, max(index - 1, 0)}]
+                    if any(self._is_me(scope, head) for head in heads):
                         yield chain
-            if isinstance(chain.links[0], Attr) and chain.links[0].name in _CLEARERS and self._is_me(scope, chain.base):
-                yield chain
 
     def _is_me(self, scope: Scope, expr: Expr) -> bool:
         target = self.values.project.resolve(scope, expr)
@@ -211,40 +189,20 @@ class Memo:
         cls, row = self.function.cls, self.memoizer.row
         if cls is None or not self.is_method or not self.memoizer.keeps_arguments:
             return
-        found = kept(self.values, Instance(cls))
-        if found is not None and found.kind in _WATCHED:
-            yield Pinned("receiver", Weight(cls.name, found.kind), cls.place)
-        elif row is None or not row.ruff:
-            yield Pinned("receiver", Weight(cls.name, "object"), cls.place)
+        weight = weights.of_class(self.values, cls)
+        if weight is not None or row is None or not row.ruff:
+            yield Pinned("receiver", weight or Weight(cls.name, "object"), cls.place)
 
     def _taken(self) -> Iterator[Pinned]:
-        if not self.memoizer.keeps_arguments:
-            return
-        for param in self.parameters:
-            expr = param.annotation
-            alternatives = self.values.annotation(self.function.scope, expr)
-            weight = _heaviest(self.values, alternatives, _WATCHED | {"callable"})
-            if weight is None and _is_open(alternatives) and _is_used_as_function(self.function, param.name):
-                weight = Weight("callable", "callable")
+        for param in self.parameters if self.memoizer.keeps_arguments else ():
+            weight = weights.taken(self.values, self.function, param)
             if weight is not None:
-                yield Pinned("takes", weight, self._at(expr))
+                yield Pinned("takes", weight, self._at(param.annotation))
 
     def _returned(self) -> Iterator[Pinned]:
-        function = self.function
-        if all(_is_finite(self.values, function.scope, param) for param in self.parameters):
-            return
-        alternatives = self.values.annotation(function.scope, function.node.returns)
-        weight = _heaviest(self.values, alternatives, _WATCHED)
-        if weight is None and any(_is_set_of_callables(self.values, one) for one in alternatives):
-            weight = Weight("callable", "callable")
-        if weight is not None:
-            yield Pinned("returns", weight, self._at(function.node.returns))
-        elif _is_open(alternatives):
-            for node in walk(function.node.body, into=False):
-                made = _made(self.values, function.scope, node.value) if isinstance(node, Return) else None
-                if made is not None:
-                    yield Pinned("returns", made, self._at(node))
-                    return
+        found = weights.returned(self.values, self.function)
+        if found is not None and not all(weights.is_finite(self.values, self.function, p) for p in self.parameters):
+            yield Pinned("returns", found[0], self._at(found[1]))
 
     def _at(self, node: Expr | Return | None) -> Place:
         return self.function.place if node is None else self.function.at(node.start, node.end)
@@ -262,25 +220,15 @@ def _stores_coroutines(memoizer: Applied, function: FunctionFacts) -> bool:
     return function.node.is_async and memoizer.row is not None and not memoizer.row.async_
 
 
-def _is_test(path: str) -> bool:
-    pure = PurePath(path)
-    return pure.stem.startswith("test_") or pure.stem.endswith("_test") or "tests" in pure.parts[:-1]
-
-
 # --- calls of third-party functions ------------------------------------------------------------------------------
 
 
-def _may_call_memoized(values: Values, module: ModuleFacts) -> bool:
-    words = values.catalog.triggers()["memo"].values()
-    return any(word in module.utf8 for group in words for word in group)
-
-
-def _cached_calls(values: Values, code: Code) -> Iterator[CachedCall]:
+def _cached_calls(values: Values, code: Code, words: frozenset[bytes]) -> Iterator[CachedCall]:
     for node in walk(code.block, into=False):
         if not isinstance(node, Chain):
             continue
         for index, link in enumerate(node.links):
-            if not isinstance(link, Call) or not link.args:
+            if not isinstance(link, Call) or not link.args or last_name(prefix(node, index)).encode() not in words:
                 continue
             target = values.project.resolve(code.scope, prefix(node, index))
             row = values.catalog.memoized(target.name) if isinstance(target, Library) else None
@@ -289,15 +237,20 @@ def _cached_calls(values: Values, code: Code) -> Iterator[CachedCall]:
 
 
 def _is_permanent(values: Values, scope: Scope, expr: Expr) -> bool:
-    """Whether an argument lives as long as the process anyway: a literal, a function, class or global of a module."""
-    if isinstance(expr, Const) or _is_class_or_its_function(values, scope, expr):
+    """Whether an argument is one of few, or lives as long as the process anyway.
+
+    Such are literals, functions, classes and globals of modules with what hangs on them, members of enums, classes.
+    """
+    if _is_class_or_its_function(values, scope, expr):
         return True
     target = values.project.resolve(scope, subscripted(expr)[0])
     if isinstance(target, FunctionFacts | ClassFacts):
         return _outlives_calls(target.outer)
-    if isinstance(target, Variable):
-        return _outlives_calls(target.scope) and len(target.bindings) == 1
-    return target is not None
+    if isinstance(target, Variable) and _outlives_calls(target.scope):
+        return len(target.bindings) == 1
+    if isinstance(expr, Chain) and all(isinstance(link, Attr) for link in expr.links):
+        return _is_permanent(values, scope, expr.base)
+    return isinstance(target, Library | ModuleFacts) or is_finite(values, scope, expr)
 
 
 def _is_class_or_its_function(values: Values, scope: Scope, expr: Expr) -> bool:
@@ -311,120 +264,3 @@ def _is_class_or_its_function(values: Values, scope: Scope, expr: Expr) -> bool:
     if called == Library("builtins.getattr"):
         return isinstance(attribute, Const) and attribute.value in _CLASS_ATTRIBUTES
     return called == Library("builtins.type")
-
-
-# --- objects -----------------------------------------------------------------------------------------------------
-
-
-def _heaviest(values: Values, alternatives: tuple[Instance, ...], kinds: frozenset[str]) -> Weight | None:
-    """The first of several classes whose objects are worth a finding."""
-    return next(filter(None, (_weighed(values, instance, kinds) for instance in alternatives)), None)
-
-
-def _weighed(values: Values, instance: Instance, kinds: frozenset[str]) -> Weight | None:
-    found = kept(values, instance)
-    if found is not None and found.kind in kinds:
-        return Weight("callable" if found.kind == "callable" else found.name, found.kind)
-    if not isinstance(instance.cls, ClassFacts):
-        return None
-    lineage = values.project.lineage(instance.cls)
-    if "callable" in kinds and "typing.Protocol" in lineage.libraries and "__call__" in instance.cls.methods:
-        return Weight("callable", "callable")
-    if any(not _CLOSERS.isdisjoint(cls.methods) for cls in lineage.classes):
-        return Weight(instance.name, "resource")
-    held = next((one for one in _fields(values, instance) if one.kind in kinds), None)
-    return None if held is None else Weight(instance.name, "object", held)
-
-
-def _fields(values: Values, instance: Instance) -> Iterator[Kept]:
-    """What the fields of an object of the project hold that matters: annotated ones, and those set in ``__init__``."""
-    assert isinstance(instance.cls, ClassFacts)
-    for cls in values.project.lineage(instance.cls).classes:
-        for name in dict.fromkeys((*_annotated(cls), *_initialised(cls))):
-            value = values.attribute(instance, name)
-            found = kept(values, value) if isinstance(value, Instance) else None
-            if found is not None:
-                yield found
-
-
-def _annotated(cls: ClassFacts) -> Iterator[str]:
-    for name, bindings in cls.scope.bindings.items():
-        if any(isinstance(binding, Assigned) and binding.stmt.annotation is not None for binding in bindings):
-            yield name
-
-
-def _initialised(cls: ClassFacts) -> Iterator[str]:
-    init = cls.methods.get("__init__")
-    if init is not None:
-        binds = [stmt for stmt in init.node.body if isinstance(stmt, Bind)]
-        yield from filter(None, (attribute_of(target, init.receiver) for stmt in binds for target in stmt.targets))
-
-
-def _made(values: Values, scope: Scope, value: Expr | None) -> Weight | None:
-    """What a returned expression gives: an object, a list of them, or a closure over one."""
-    if isinstance(value, Comprehension):
-        return _made(values, scope, value.elements[-1])
-    target = values.project.resolve(scope, value) if isinstance(value, Name) else None
-    if isinstance(target, FunctionFacts) and target.outer is scope and values.decorated_tool(target) is None:
-        return _closure(values, target)
-    found = kept_by(values, scope, value)
-    if found is not None and found.kind in _WATCHED:
-        return Weight(found.name, found.kind)
-    instance = values.instance(scope, value)
-    return None if instance is None else _weighed(values, instance, _WATCHED)
-
-
-def _closure(values: Values, function: FunctionFacts) -> Weight | None:
-    """A function that its maker gives something heavy to hold."""
-    used = [node for node in walk(function.node.body) if isinstance(node, Name)]
-    captured = (kept_by(values, function.outer, node) for node in used if node.id in function.outer.bindings)
-    held = next((one for one in captured if one is not None and one.kind in _WATCHED), None)
-    return None if held is None else Weight("callable", "callable", held)
-
-
-def _is_set_of_callables(values: Values, instance: Instance) -> bool:
-    """Whether it is a container of callables: in an agent, its tools."""
-    found = kept(values, instance)
-    return found is not None and found.kind == "callable" and found.instance is not instance
-
-
-# --- parameters --------------------------------------------------------------------------------------------------
-
-
-def _is_open(alternatives: tuple[Instance, ...]) -> bool:
-    """Whether an annotation (or its absence) allows everything."""
-    return not alternatives or any(isinstance(one.cls, Library) and one.cls.name in _OPEN_TYPES for one in alternatives)
-
-
-def _is_used_as_function(function: FunctionFacts, name: str) -> bool:
-    """Whether the body calls the parameter, or looks into it as one looks into a function: signature, code, closure."""
-    for node in walk(function.node.body):
-        if not isinstance(node, Chain):
-            continue
-        if isinstance(node.base, Name) and node.base.id == name:
-            first = node.links[0]
-            if isinstance(first, Attr) and first.name in _CODE_ATTRIBUTES:
-                return True
-            if isinstance(first, Call) and not _CLASS_NAME.fullmatch(name):
-                return True
-        if any(_inspects(node, index, name) for index in range(len(node.links))):
-            return True
-    return False
-
-
-def _inspects(chain: Chain, index: int, name: str) -> bool:
-    link = chain.links[index]
-    if not isinstance(link, Call) or last_name(prefix(chain, index)) not in _INSPECTORS:
-        return False
-    return any(isinstance(arg.value, Name) and arg.value.id == name for arg in link.args)
-
-
-def _is_finite(values: Values, scope: Scope, param: Param) -> bool:
-    alternatives = values.annotation(scope, param.annotation)
-    return bool(alternatives) and all(_is_finite_type(values, one) for one in alternatives)
-
-
-def _is_finite_type(values: Values, instance: Instance) -> bool:
-    if isinstance(instance.cls, Library):
-        return instance.cls.name in _FINITE
-    return any(name.startswith("enum.") for name in values.project.lineage(instance.cls).libraries)

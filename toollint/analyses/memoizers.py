@@ -41,27 +41,17 @@ _COPY_OR_EXPIRE = ("ttl", "serializer")
 
 
 class Applied(NamedTuple):
-    """A memoizer as it stands over a function: ``call`` configures it, ``row`` is None for the project's own."""
+    """A memoizer as it stands over a function.
+
+    ``row`` is None for the project's own. ``bound`` is how many entries it keeps, where that is known; ``unlimited``
+    says that nothing is ever pushed out.
+    """
 
     name: str
     row: Memoizer | None = None
-    call: Call | None = None
-
-    @property
-    def keeps_arguments(self) -> bool:
-        """Whether the keys of its entries are the arguments themselves."""
-        made_key = self.call is not None and argument(self.call, "key") is not None
-        return not made_key and (self.row is None or self.row.keeps == "all")
-
-    @property
-    def bound(self) -> int | None:
-        """How many entries it keeps, None without a limit or where that is not known."""
-        if self.row is None or self.row.bound is None:
-            return None
-        size = argument(self.call, "maxsize", 0) if self.call is not None else None
-        if size is None:
-            return self.row.bound
-        return size.value if isinstance(size, Const) and isinstance(size.value, int) else None
+    keeps_arguments: bool = True
+    bound: int | None = None
+    unlimited: bool = False
 
 
 def applied(values: Values, scope: Scope, expr: Expr) -> Applied | None:
@@ -83,27 +73,36 @@ def _of_library(values: Values, scope: Scope, target: Library, call: Call | None
     row = values.catalog.memoizer(target.name)
     if row is None or row.keeps == "nothing" or row.per_instance:
         return None
-    if call is not None:
-        size = argument(call, "maxsize", 0)
-        one_at_most = isinstance(size, Const) and size.value in {0, 1}
-        fleeting = any(not is_none(argument(call, name) or Const(None, 0, 0)) for name in _COPY_OR_EXPIRE)
-        store = argument(call, row.store, 0) if row.store else None
-        if one_at_most or fleeting or not _store_keeps(values, scope, store):
+    found = Applied(row.name.rpartition(".")[2], row, row.keeps == "all", row.bound, row.bound is None)
+    if call is None:
+        return found
+    if any(not is_none(argument(call, name) or Const(None, 0, 0)) for name in _COPY_OR_EXPIRE):
+        return None
+    size, store = argument(call, "maxsize", 0), argument(call, row.store, 0) if row.store else None
+    if store is not None:
+        limits = _store_limits(values, scope, store)
+        if limits is None:
             return None
-    return Applied(row.name.rpartition(".")[2], row, call)
+        found = found._replace(unlimited=limits == "never")
+    elif size is not None:
+        bound = size.value if isinstance(size, Const) and isinstance(size.value, int) else None
+        if bound == 0:
+            return None
+        found = found._replace(bound=bound, unlimited=is_none(size))
+    return found._replace(keeps_arguments=found.keeps_arguments and argument(call, "key") is None)
 
 
-def _store_keeps(values: Values, scope: Scope, store: Expr | None) -> bool:
-    """Whether the container that a memoizer is given holds on to its entries; no for one that is not understood."""
-    if store is None or isinstance(store, Dict):
-        return True
+def _store_limits(values: Values, scope: Scope, store: Expr) -> str | None:
+    """What limits the container that a memoizer is given; None where it lets its entries go, or is not understood."""
+    if isinstance(store, Dict):
+        return "never"
     made = callee(store)
     target = values.project.resolve(scope, made or store)
     if isinstance(target, Variable):
         value = _only_value(target)
-        return value is not None and not isinstance(value, Name) and _store_keeps(values, target.scope, value)
+        return None if value is None or isinstance(value, Name) else _store_limits(values, target.scope, value)
     row = values.catalog.container(target.name) if made is not None and isinstance(target, Library) else None
-    return row is not None and not row.weak and not row.expires
+    return None if row is None or row.weak or row.expires else row.bound
 
 
 def _only_value(variable: Variable) -> Expr | None:

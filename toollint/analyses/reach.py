@@ -12,6 +12,8 @@ from toollint.model import Place
 from toollint.project import Library
 from toollint.syntax import Call, Chain, Collection, Expr, Name, argument, callee, prefix, walk
 
+_WORDS = {"vectorstore": "vector store", "mcp": "MCP client", "memory": "chat memory", "embeddings": "embedder"}
+
 
 class Component(NamedTuple):
     """Why a class is part of an agent.
@@ -36,8 +38,9 @@ def _by_bases(values: Values, cls: ClassFacts) -> Component | None:
     lineage = values.project.lineage(cls)
     for name in (*(ancestor.full_name for ancestor in lineage.classes[1:]), *lineage.libraries):
         tool, kind = values.catalog.tool(name), values.catalog.kind(name)
-        if tool is not None or (kind is not None and (kind.role or kind.kind in {"tool", "agent"})):
-            return Component((kind.role if kind else "") or "tool", tool)
+        if tool is not None or (kind is not None and (kind.role or kind.kind in {"tool", "agent", "component"})):
+            role = kind.role or kind.kind if kind is not None else "tool"
+            return Component(_WORDS.get(role, role), tool)
     return None
 
 

@@ -14,6 +14,7 @@ from toollint.catalog import Resource
 from toollint.facts import ClassFacts, Code, FunctionFacts, code_of
 from toollint.syntax import (
     Attr,
+    Await,
     Bind,
     Bool,
     Call,
@@ -123,15 +124,22 @@ class _Method:
                 value = node.iter if isinstance(node, For) else node.value
                 targets = node.targets if isinstance(node, Bind) else (node.target,)
                 sources, bound = _parts(value), [part for target in targets for part in _parts(target)]
-                if any(attribute_of(part, self.receiver) in self.held.names for part in (*sources, *bound)):
+                if any(self._gives(part) for part in (*sources, *bound)):
                     names.update(part.id for part in (*sources, *bound) if isinstance(part, Name))
             self.reflects |= isinstance(node, Name | Attr) and _word(node) in _REFLECTION
         return frozenset(names - {self.receiver})
 
     def is_it(self, expr: Expr) -> bool:
-        if isinstance(expr, Name):
-            return expr.id in self.aliases
-        return attribute_of(expr, self.receiver) in self.held.names
+        return expr.id in self.aliases if isinstance(expr, Name) else self._gives(expr)
+
+    def _gives(self, expr: Expr) -> bool:
+        """Whether it is the attribute, or a call of a getter."""
+        expr = expr.value if isinstance(expr, Await) else expr
+        if not isinstance(expr, Chain):
+            return False
+        calls = isinstance(expr.links[-1], Call)
+        plain = prefix(expr, len(expr.links) - 1) if calls else expr
+        return attribute_of(plain, self.receiver) in (self.held.getters if calls else self.held.names)
 
     def stores(self, stmt: Bind) -> bool:
         """Whether the attribute is put into something other than an attribute of ``self`` or a local name."""

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePath
 from typing import Any
 
 from toollint.analyses.growth import can_grow
@@ -27,6 +26,11 @@ from toollint.syntax import Bind, Chain, Collection, Dict, Expr, Name, callee, l
 
 _SHAPES = {"mapping": "dict", "sequence": "list", "set": "set"}
 _DEFAULTDICT = "collections.defaultdict"
+_ATTRIBUTE = re.compile(
+    rb"^(?: {1,4}|\t)(?:[^\W\d]\w*[ \t]*(?::[^\r\n]*?)?|\][ \t]*)=[ \t]*(?:[{\[(\\]|[\w.]+[\[(])|^[ \t]+class[ \t]",
+    re.MULTILINE,
+)
+"""An attribute of a class, by its indentation, that is bound to a display or a call; or a class inside the class."""
 _TEST_FILE = re.compile(r"test_.*|.*_test|tests?|testing|conftest")
 
 
@@ -200,10 +204,16 @@ def _lasting_code(module: ModuleFacts) -> Iterator[Code]:
     for index, (start, _) in enumerate(module.spans):
         if start not in definitions:
             yield Code(module.scope, start, (module.statement(index),))
-    pending = [each for each in module.definitions if isinstance(each, ClassFacts)]
+    pending = [each for each in module.definitions if isinstance(each, ClassFacts) and _may_bind(module, each.origin)]
     for facts in pending:
         yield Code(facts.scope, facts.origin, facts.node.body)
         pending += [b for found in facts.scope.bindings.values() for b in found if isinstance(b, ClassFacts)]
+
+
+def _may_bind(module: ModuleFacts, origin: int) -> bool:
+    """Whether the text of a class can have a container among its attributes: most have none, and stay untranslated."""
+    end = next(end for start, end in module.spans if start == origin)
+    return _ATTRIBUTE.search(module.utf8, origin, end) is not None
 
 
 def _row(values: Values, scope: Scope, value: Expr) -> Row | None:
@@ -236,7 +246,7 @@ def _is_shared(values: Values, scope: Scope, stmt: Bind, name: str) -> bool:
     if makes_fields or scope.owner.node.decorators:
         annotation = stmt.annotation
         return annotation is not None and any(isinstance(n, Name) and n.id == "ClassVar" for n in walk(annotation))
-    return not any(values.field_assignments(scope.owner, name))
+    return all(stmt.op for _, stmt in values.field_assignments(scope.owner, name))
 
 
 def _is_empty(value: Expr) -> bool:
@@ -248,6 +258,4 @@ def _is_empty(value: Expr) -> bool:
 
 
 def _is_test(module: ModuleFacts) -> bool:
-    path = PurePath(module.path)
-    names = [part for part in module.name.split(".") if part] or [path.stem]
-    return any(_TEST_FILE.fullmatch(name) for name in names)
+    return any(_TEST_FILE.fullmatch(part) for part in module.name.split("."))

@@ -49,6 +49,7 @@ _READS = frozenset({"keys", "index", "count", "__contains__", "__len__"})
 _LOANS = frozenset({"get", "values", "items", "copy", "__getitem__"})
 _STORES = {"setdefault": (0, 1), "append": (None, 0), "appendleft": (None, 0), "insert": (None, 1), "add": (0, 0)}
 """Methods that put one thing in: the positions of its key and of the thing."""
+_ORDER = frozenset({"<", "<=", ">", ">="})
 _ADDITIONS = frozenset({"|=", "+="})
 _READERS = frozenset(
     {
@@ -100,6 +101,14 @@ class Use(NamedTuple):
     def key(self) -> Expr | None:
         """The outermost key."""
         return self.keys[0] if self.keys else None
+
+    @property
+    def text(self) -> str:
+        """The outermost key as it is written."""
+        if self.key is None:
+            return ""
+        start, end = self.code.at(self.key.start, self.key.end).span
+        return self.code.scope.module.utf8[start:end].decode()
 
     def note(self, message: str) -> Note:
         """The use as a related place."""
@@ -193,9 +202,11 @@ def _entries(code: Code, node: Any, container: Expr, value: Expr, how: str) -> I
             if key is not None:
                 yield Use("write", how, code, node, container, (key,), item)
     elif isinstance(value, Collection):
+        unordered = value.kind == "set" or how in {"|=", "update"}
         for item in value.items:
             if not isinstance(item, Star):
-                yield Use("write", how, code, node, container, (), item, appends=True)
+                keys = (item,) if unordered else ()
+                yield Use("write", how, code, node, container, keys, item, appends=not unordered)
     elif how in {"extend", "+="}:
         yield Use("write", how, code, node, container, (), value, appends=True)
 
@@ -221,7 +232,7 @@ def _given(above: Sequence[Any]) -> tuple[str, str]:
     if not (isinstance(chain, Chain) and isinstance(chain.base, Name) and chain.links[0] is above[-2]):
         return "escape", ""
     name, outer = chain.base.id, above[-4] if len(above) > 3 else None
-    if name == "len" and isinstance(outer, Compare):
+    if name == "len" and isinstance(outer, Compare) and _ORDER & set(outer.ops):
         limits = any(operand is not chain and not _is_nought(operand) for operand in outer.operands)
         return ("evict", "len") if limits else ("read", "len")
     if name in _COPIERS:

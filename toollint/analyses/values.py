@@ -95,7 +95,7 @@ class Values:
         if isinstance(expr, Chain):
             value = self.of(scope, expr.base)
             for link in expr.links:
-                value = self._link(value, link)
+                value = self._link(scope, value, link)
             return value
         return None
 
@@ -111,8 +111,10 @@ class Values:
         value = self.of(scope, expr)
         return value if isinstance(value, Instance) else None
 
-    def _link(self, value: Value | None, link: Link) -> Value | None:
+    def _link(self, scope: Scope, value: Value | None, link: Link) -> Value | None:
         if isinstance(link, Call):
+            if value == Library("builtins.type") and len(link.args) == 1:
+                return _class_of(self.of(scope, link.args[0].value))
             return self.called(value)
         if isinstance(link, Attr):
             if isinstance(value, Instance):
@@ -132,8 +134,9 @@ class Values:
             found = self.catalog.acquisition(value.name)
             if found is not None:
                 return None if found.manager or found.element is not None else Instance(Library(found.resource.name))
-            made = self.catalog.returns(value.name)
-            return None if made is None else Instance(Library(made))
+            tool = self.catalog.tool(value.name)
+            made = tool.returns if tool is not None and tool.kind == "factory" else self.catalog.returns(value.name)
+            return Instance(Library(made)) if made else None
         if isinstance(value, ClassFacts):
             return Instance(value)
         if isinstance(value, FunctionFacts):
@@ -153,6 +156,8 @@ class Values:
 
     def attribute(self, owner: Instance, name: str) -> Value | None:
         """What ``object.name`` gives: a method, a property's value, a field by annotation or assignments."""
+        if name == "__class__":
+            return owner.cls
         if isinstance(owner.cls, Library):
             return Library(f"{owner.cls.name}.{name}")
         member = self.project.class_member(owner.cls, name)
@@ -302,6 +307,10 @@ class Values:
             if found is not None and found.kind == "decorator":
                 return found
         return None
+
+
+def _class_of(value: Value | None) -> Value | None:
+    return value.cls if isinstance(value, Instance) else None
 
 
 def is_property(function: FunctionFacts) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from toollint.catalog.records import (
     Acquisition,
     Container,
     Effect,
+    Handler,
     Memoized,
     Memoizer,
     Resource,
@@ -29,6 +31,7 @@ __all__ = [
     "Catalog",
     "Container",
     "Effect",
+    "Handler",
     "Memoized",
     "Memoizer",
     "Resource",
@@ -40,7 +43,7 @@ __all__ = [
 
 TABLE = Path(__file__).with_name("table.txt")
 
-_Record = TypeVar("_Record", Resource, Type, Tool, Returns, Memoizer, Memoized, Container, Effect)
+_Record = TypeVar("_Record", Resource, Type, Tool, Returns, Memoizer, Memoized, Container, Effect, Handler)
 
 
 class Catalog:
@@ -58,9 +61,20 @@ class Catalog:
         self._rows = dict(zip(cells[::2], cells[1::2], strict=False))
         self._fields: dict[str, dict[str, Any]] = {}
 
+    def extended(self, table: str) -> Catalog:
+        """This catalogue with the rows of a further compiled table, which beat its own of the same names."""
+        further = Catalog(table)
+        triggers = {
+            key: f"{self._rows[key]} {words}"
+            for key, words in further._rows.items()
+            if key.startswith("trigger ") and key in self._rows
+        }
+        further._rows = {**self._rows, **further._rows, **triggers}
+        return further
+
     def acquisition(self, name: str) -> Acquisition | None:
         """What a call of ``name`` acquires."""
-        found = self._find("acquire", name)
+        found = self.find("acquire", name)
         if found is None:
             return None
         key, fields = found
@@ -113,6 +127,10 @@ class Catalog:
         """What a call of ``name`` does with its arguments."""
         return self._get(Effect, "effect", name)
 
+    def handler(self, name: str) -> Handler | None:
+        """What each object of the handler, tracer or exporter ``name`` starts or keeps."""
+        return self._get(Handler, "handler", name)
+
     def triggers(self) -> dict[str, dict[bytes, frozenset[bytes]]]:
         """The last parts of names by subject (``acquisition``, ``kind``, ``memo``), then by first part.
 
@@ -126,11 +144,21 @@ class Catalog:
                 found.setdefault(subject, {})[root.encode()] = frozenset(words.encode().split())
         return found
 
-    def _get(self, record: type[_Record], section: str, name: str) -> _Record | None:
-        found = self._find(section, name)
-        return found and record(found[0], **found[1])
+    def names(self, section: str) -> Iterator[str]:
+        """Every name that has a row in a section, aliases included."""
+        return (name for found, _, name in (key.partition(" ") for key in self._rows) if found == section)
 
-    def _find(self, section: str, name: str) -> tuple[str, dict[str, Any]] | None:
+    def aliases(self, section: str, name: str) -> list[str]:
+        """The other names that share the row of a canonical name, sorted."""
+        keys = [key.partition(" ") for key, row in self._rows.items() if row == name]
+        return sorted(alias for found, _, alias in keys if found == section)
+
+    def calls(self, resource: str) -> list[str]:
+        """The calls that acquire a resource, by its canonical name, sorted."""
+        rows = [key for key, row in self._rows.items() if key.startswith("acquire ") and row.startswith("{")]
+        return sorted(key.partition(" ")[2] for key in rows if self._read(key)["resource"] == resource)
+
+    def find(self, section: str, name: str) -> tuple[str, dict[str, Any]] | None:
         """The canonical name and the fields of a name; a method is found under every name of its class."""
         row = self._rows.get(f"{section} {name}")
         if row is None:
@@ -143,9 +171,22 @@ class Catalog:
             name = row
         return name, self._read(f"{section} {name}")
 
+    def tables(self, section: str, name: str) -> list[str]:
+        """The files that say what a row says, the one that was read last at the end; none for an unknown name.
+
+        The tables that ship have plain names (``db.toml``), configurations full paths.
+        """
+        found = self.find(section, name)
+        return [] if found is None else json.loads(self._rows[f"{section} {found[0]}"])["tables"]
+
+    def _get(self, record: type[_Record], section: str, name: str) -> _Record | None:
+        found = self.find(section, name)
+        return found and record(found[0], **found[1])
+
     def _read(self, key: str) -> dict[str, Any]:
         if key not in self._fields:
             fields = json.loads(self._rows[key])
+            del fields["tables"]
             self._fields[key] = {
                 field: tuple(value) if isinstance(value, list) else value for field, value in fields.items()
             }
@@ -157,7 +198,7 @@ class Catalog:
         return name if row.startswith("{") else row
 
 
-@functools.cache
-def load() -> Catalog:
-    """The catalogue that ships with toollint."""
-    return Catalog(TABLE.read_text(encoding="utf-8"))
+@functools.lru_cache(maxsize=8)
+def load(tables: tuple[str, ...] = ()) -> Catalog:
+    """The catalogue that ships with toollint, extended by compiled tables; the last one has the last word."""
+    return load(tables[:-1]).extended(tables[-1]) if tables else Catalog(TABLE.read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
-"""Check the tables and write the compiled one: ``python -m toollint.catalog.compile``.
+"""Check tables and compile them: the ones that ship, and the ones in which users tell of their own libraries.
 
-Checked are keys, values, that a name says one thing, and that no release is a method that the row forbids.
+``python -m toollint.catalog.compile`` writes the table that ships. Checked are keys, values, that a name says one
+thing, and that no release is a method that the row forbids.
 """
 
 from __future__ import annotations
@@ -13,21 +14,11 @@ import types
 import typing
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
-from toollint.catalog import TABLE
-from toollint.catalog.records import (
-    Acquisition,
-    Container,
-    Effect,
-    Memoized,
-    Memoizer,
-    Resource,
-    Returns,
-    Tool,
-    Type,
-)
+from toollint.catalog import TABLE, Catalog
+from toollint.catalog.records import RECORDS, Resource, Tool, Type, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 if sys.version_info >= (3, 11):
@@ -36,54 +27,90 @@ else:
     import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
 
 Row: TypeAlias = dict[str, Any]
+Keys: TypeAlias = tuple[str, ...]
+"""Where a value stands in its file: section, name, key."""
 
-RECORDS: dict[str, Any] = {
-    "resource": Resource,
-    "acquire": Acquisition,
-    "type": Type,
-    "tool": Tool,
-    "returns": Returns,
-    "memoizer": Memoizer,
-    "memoized": Memoized,
-    "container": Container,
-    "effect": Effect,
+USER_SECTIONS: dict[str, tuple[str, Row]] = {
+    "resources": ("resource", {"category": "own", "weight": "high", "evidence": "judged"}),
+    "tools": ("tool", {"kind": "base", "evidence": "judged"}),
+    "graphs": ("type", {"kind": "graph", "evidence": "judged"}),
+    "types": ("type", {"evidence": "judged"}),
+    "calls": ("effect", {"params": [], "evidence": "judged"}),
+    "returns": ("returns", {"evidence": "judged"}),
+    "memoizers": ("memoizer", {"form": "both", "evidence": "judged"}),
+    "memoized": ("memoized", {"evidence": "judged"}),
+    "containers": ("container", {"shape": "mapping", "evidence": "judged"}),
+    "handlers": ("handler", {"evidence": "judged"}),
 }
-"""The sections; all but ``acquire``, which is written inside its resource, are tables of their own."""
+"""The sections of a configuration: the catalogue's section, and the keys that need not be written of a new name."""
 
 CLASS_TOOLS = ("base", "class", "toolkit", "holder")
 """The kinds of tools that are classes; the others are functions."""
 
 
 class CatalogError(ValueError):
-    """A table is wrong; the message names file, table and key."""
+    """A table is wrong: its ``file``, the ``keys`` of the place in it, and the ``message``, which names the key."""
+
+    def __init__(self, file: str, keys: Keys, message: str) -> None:
+        place = f"{file}: [{'.'.join(_quoted(key) for key in keys[:2])}]" if keys else file
+        super().__init__(f"{place}: {message}")
+        self.keys = keys
+        self.message = message
 
 
 class Table:
-    """The compiled table in the making: rows by section and name, names by section and alias, where each row is."""
+    """A compiled table in the making: rows by section and name, names by section and alias.
 
-    def __init__(self) -> None:
-        """Start with every section empty."""
+    A row whose name ``base`` knows already takes over the keys that it does not write itself.
+    """
+
+    def __init__(self, base: Catalog) -> None:
+        """Start with every section empty, over the rows of ``base``; ``file`` is where rows come from just now."""
+        self.base = base
+        self.file = ""
         self.rows: dict[str, dict[str, Row]] = {section: {} for section in RECORDS}
         self.aliases: dict[str, dict[str, str]] = {section: {} for section in RECORDS}
-        self.places: dict[tuple[str, str], str] = {}
+        self.places: dict[tuple[str, str], tuple[str, Keys]] = {}
 
-    def add(self, section: str, name: str, row: Row, aliases: list[str], where: str) -> None:
-        """Check a row against its record and enter it under its name and aliases.
+    def add(self, section: str, name: str, row: Row, aliases: list[Any], keys: Keys) -> Row:
+        """Check a row against its record, enter it under its name and aliases, and give its fields.
 
         Raises:
             CatalogError: an unknown, missing or ill-typed key, or a name that is taken.
         """
-        fields = _checked(RECORDS[section], row, where)
-        self.places[section, name] = where
-        for each in (name, *aliases):
-            if not isinstance(each, str):
-                raise CatalogError(f"{where}: `aliases` has {each!r}, wanted a string")
-            if each in self.rows[section] or each in self.aliases[section]:
-                raise CatalogError(f"{where}: `{each}` already has a row in section `{section}`")
-            if each != name:
-                self.aliases[section][each] = name
-            else:
-                self.rows[section][each] = fields
+        name, known = self.known(section, name)
+        self._claim(section, name, name, keys)
+        self.rows[section][name] = {}
+        for alias in aliases:
+            self._claim(section, alias, name, keys)
+            self.aliases[section][alias] = name
+        fields = {**known, **self._checked(section, row, keys)}
+        for field in RECORDS[section]._fields[1:]:
+            if field not in RECORDS[section]._field_defaults and field not in fields:
+                raise self.error((*keys, key_of(field)), f"`{key_of(field)}` is missing")
+        self.rows[section][name] = {**fields, "tables": [*self.base.tables(section, name), self.file]}
+        self.places[section, name] = self.file, keys
+        return fields
+
+    def known(self, section: str, name: str) -> tuple[str, Row]:
+        """The name under which ``base`` has a row, and its fields; none for a new name."""
+        return self.base.find(section, name) or (name, {})
+
+    def error(self, keys: Keys, message: str) -> CatalogError:
+        """What is wrong at a place of the present file."""
+        return CatalogError(self.file, keys, message)
+
+    def table(self, value: object, keys: Keys) -> Row:
+        """The value as a table, or CatalogError."""
+        if not isinstance(value, dict):
+            raise self.error(keys, f"`{keys[-1]}` must be a table, not {kind_of(value)}")
+        return value
+
+    def array(self, value: object, keys: Keys) -> list[Any]:
+        """The value as an array, or CatalogError."""
+        if not isinstance(value, list):
+            raise self.error(keys, f"`{keys[-1]}` must be an array, not {kind_of(value)}")
+        return value
 
     def dump(self) -> str:
         """The table as text, a line for each name, sorted, so that a review reads what changed."""
@@ -97,6 +124,33 @@ class Table:
         ]
         lines += [f"trigger {subject} {root}\t{' '.join(sorted(words))}" for subject, root, words in self._triggers()]
         return "\n".join(sorted(lines)) + "\n"
+
+    def _checked(self, section: str, row: Row, keys: Keys) -> Row:
+        """The row with fields for keys."""
+        hints = {field: hint for field, hint in get_type_hints(RECORDS[section]).items() if field != "name"}
+        fields: Row = {}
+        for key, value in row.items():
+            field, place = _field(key), (*keys, key)
+            if field not in hints:
+                written = [*map(key_of, hints), *(["acquire", "aliases"] if section == "resource" else ["aliases"])]
+                raise self.error(place, f"unknown key `{key}`{did_you_mean(key, written)}")
+            hint = str if hints[field] is Resource else hints[field]
+            if not _fits(value, hint):
+                raise self.error(place, f"`{key}` must be {_spell(hint)}, not {_shown(value)}")
+            fields[field] = value
+        return fields
+
+    def _claim(self, section: str, name: object, row: str, keys: Keys) -> None:
+        """See that a name may stand for the row called ``row``."""
+        if not isinstance(name, str):
+            raise self.error((*keys, "aliases"), f"`aliases` must hold strings only, not {kind_of(name)}")
+        if "." not in name or not _is_dotted(name):
+            raise self.error(
+                keys[:2], f'`{name}` is no full name: write it in quotes with its module, as in "mydb.Pool"'
+            )
+        other = self.base.find(section, name)
+        if name in self._names(section) or (other is not None and other[0] != row):
+            raise self.error(keys[:2], f"`{name}` already has a row in section `{section}`")
 
     def _triggers(self) -> Iterator[tuple[str, str, set[str]]]:
         kinds = {name for name, row in self.rows["type"].items() if row.get("kind", "callable") != "callable"}
@@ -122,62 +176,97 @@ def build(folder: Path) -> Table:
     Raises:
         CatalogError: a table is wrong.
     """
-    table = Table()
+    table = Table(Catalog(""))
     for path in sorted(folder.glob("*.toml")):
+        table.file = path.name
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:
-            raise CatalogError(f"{path.name}: {error}") from error
-        _enter_file(table, document, path.name)
+            raise table.error((), str(error)) from error
+        _enter_file(table, document)
     _check_targets(table)
     return table
 
 
-def _enter_file(table: Table, document: Row, file: str) -> None:
-    defaults = _table(document.pop("default", {}), f"{file}: [default]")
+def extend(base: Catalog, sections: Mapping[str, object], file: str) -> str:
+    """Compile what a configuration says of the user's own libraries, section by section of `USER_SECTIONS`.
+
+    Raises:
+        CatalogError: a table is wrong.
+    """
+    table = Table(base)
+    table.file = file
+    for user_section, rows in sections.items():
+        for name, row in table.table(rows, (user_section,)).items():
+            _enter_users(table, user_section, name, row)
+    _check_targets(table)
+    return table.dump()
+
+
+def _enter_users(table: Table, user_section: str, name: str, value: object) -> None:
+    """Enter a row of a configuration; a resource may be named by a call that acquires it."""
+    keys = (user_section, name)
+    row = {**table.table(value, keys)}
+    section, defaults = USER_SECTIONS[user_section]
+    acquisition = table.base.acquisition(name) if section == "resource" else None
+    if acquisition is not None and table.base.resource(name) is None:
+        name = acquisition.resource.name
+    if user_section == "graphs":
+        row = {"kind": "graph", **row}
+    if table.base.find(section, name) is None:
+        row = {**defaults, **_by_name(section, name), **row}
+    _enter(table, section, name, row, keys)
+
+
+def _by_name(section: str, name: str) -> Row:
+    """What the name of a user's new thing tells of it."""
+    if section == "resource":
+        return {"acquire": [{"call": name}]}
+    if section == "tool":
+        framework = name.partition(".")[0]
+        return {
+            "framework": framework,
+            "caller": f"{framework} is not known to call `close`: whoever builds the tool has to",
+        }
+    return {}
+
+
+def _enter_file(table: Table, document: Row) -> None:
+    defaults = table.table(document.pop("default", {}), ("default",))
     for section in (*defaults, *document):
         if section not in RECORDS or section == "acquire":
-            raise CatalogError(f"{file}: unknown section `{section}`{_suggest(section, RECORDS)}")
+            raise table.error((), f"unknown section `{section}`{did_you_mean(section, RECORDS)}")
     for section, rows in document.items():
-        shared = _table(defaults.get(section, {}), f"{file}: [default.{section}]")
-        for name, row in _table(rows, f"{file}: [{section}]").items():
-            where = f'{file}: [{section}."{name}"]'
-            _enter(table, section, name, {**shared, **_table(row, where)}, where)
-
-
-def _table(value: object, where: str) -> Row:
-    if not isinstance(value, dict):
-        raise CatalogError(f"{where}: is {value!r}, wanted a table")
-    return value
-
-
-def _list(value: object, where: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise CatalogError(f"{where}: is {value!r}, wanted a list")
-    return value
+        shared = table.table(defaults.get(section, {}), ("default", section))
+        for name, row in table.table(rows, (section,)).items():
+            keys = (section, name)
+            _enter(table, section, name, {**shared, **table.table(row, keys)}, keys)
 
 
 def _check_targets(table: Table) -> None:
     for section, key in (("returns", "type"), ("tool", "returns")):
         for name, row in table.rows[section].items():
             target = row.get(key)
-            if target and target not in table.rows["type"]:
+            if target and target not in table.rows["type"] and table.base.base(target) is None:
+                known = [*table.rows["type"], *table.base.names("type")]
                 wanted = table.aliases["type"].get(target)
-                hint = f" (did you mean `{wanted}`?)" if wanted else _suggest(target, table.rows["type"])
-                raise CatalogError(f"{table.places[section, name]}: `{key}` names no type: `{target}`{hint}")
+                hint = f": did you mean `{wanted}`?" if wanted else did_you_mean(target, known)
+                file, keys = table.places[section, name]
+                raise CatalogError(file, (*keys, key), f"`{key}` names no type: `{target}`{hint}")
 
 
-def _enter(table: Table, section: str, name: str, row: Row, where: str) -> None:
-    aliases = _list(row.pop("aliases", []), f"{where}: `aliases`")
+def _enter(table: Table, section: str, name: str, row: Row, keys: Keys) -> None:
+    aliases = table.array(row.pop("aliases", []), (*keys, "aliases"))
+    kind = row.get("kind", table.known(section, name)[1].get("kind"))
     if section == "resource":
-        _enter_resource(table, name, row, aliases, where)
-    elif section == "tool" and row.get("kind") in CLASS_TOOLS:
+        _enter_resource(table, name, row, aliases, keys)
+    elif section == "tool" and kind in CLASS_TOOLS:
         own, facts = _split(Tool, row)
-        role = {"role": "toolkit"} if own["kind"] == "toolkit" else {}
-        table.add("tool", name, own, aliases, where)
-        table.add("type", name, {**facts, **role, "kind": "tool"}, aliases, where)
+        role = {"role": "toolkit"} if kind == "toolkit" else {}
+        table.add("tool", name, own, aliases, keys)
+        table.add("type", name, {**facts, **role, "kind": "tool"}, aliases, keys)
     else:
-        table.add(section, name, row, aliases, where)
+        table.add(section, name, row, aliases, keys)
 
 
 def _split(record: Any, row: Row) -> tuple[Row, Row]:
@@ -186,68 +275,65 @@ def _split(record: Any, row: Row) -> tuple[Row, Row]:
     return own, {key: value for key, value in row.items() if _field(key) in Type._fields}
 
 
-def _enter_resource(table: Table, name: str, row: Row, aliases: list[str], where: str) -> None:
+def _enter_resource(table: Table, name: str, row: Row, aliases: list[Any], keys: Keys) -> None:
     """Enter a resource, its calls, and its class, which its other constructors are too, under more names."""
-    calls = [_table(call, f"{where}: `acquire`") for call in _list(row.pop("acquire", []), f"{where}: `acquire`")]
-    made = [_enter_acquisition(table, call, name, aliases, where) for call in calls]
+    name, known = table.known("resource", name)
+    calls = [table.table(call, (*keys, "acquire")) for call in table.array(row.pop("acquire", []), (*keys, "acquire"))]
+    made = [_enter_acquisition(table, call, name, aliases, keys) for call in calls]
     names = [*aliases, *(each for group in made for each in group if each not in {name, *aliases})]
     own, facts = _split(Resource, row)
-    table.add("resource", name, own, names, where)
-    if own.get("release") in own.get("never", []):
-        raise CatalogError(f"{where}: `release` is `{own['release']}`, which `never` forbids")
-    if not any(call["call"] == name and call["kind"] != "constructor" for call in calls):
-        table.add("type", name, {**_type_of_resource(own), **facts}, names, where)
+    resource = table.add("resource", name, own, names, keys)
+    _check_release(table, resource, known, keys)
+    stays_nameless = bool(known) and table.base.find("type", name) is None
+    if stays_nameless or any(
+        call["call"] == name and call.get("kind", "constructor") != "constructor" for call in calls
+    ):
+        return
+    _, its_class = table.known("type", name)
+    table.add("type", name, {**_class_of(resource, its_class), **facts}, names, keys)
 
 
-def _enter_acquisition(table: Table, call: Row, resource: str, names: list[str], where: str) -> list[str]:
+def _check_release(table: Table, resource: Row, known: Row, keys: Keys) -> None:
+    for field, verbs in (("release", (resource.get("release", ""),)), ("others", resource.get("others", ()))):
+        for verb in verbs:
+            if verb in resource.get("never", ()):
+                hint = f": did you mean `{known['release']}`?" if known.get("release") else ""
+                raise table.error((*keys, field), f"`{field}` has `{verb}`, which `never` forbids{hint}")
+            if verb and not _is_dotted(verb):
+                raise table.error((*keys, field), f"`{field}` must name a method or a function, not `{verb}`")
+
+
+def _enter_acquisition(table: Table, call: Row, resource: str, names: list[Any], keys: Keys) -> list[str]:
     """Enter a call and give the names of the class that it constructs, if it does.
 
     The constructor named like the resource answers to the resource's aliases too.
     """
-    row = dict(call)
-    name, aliases = row.pop("call", None), _list(row.pop("aliases", []), f"{where}: `aliases`")
+    row, place = dict(call), (*keys, "acquire")
+    name, aliases = row.pop("call", None), table.array(row.pop("aliases", []), (*place, "aliases"))
     if not isinstance(name, str):
-        raise CatalogError(f"{where}: an `acquire` has no `call`")
-    constructs = row.get("kind") == "constructor"
+        raise table.error(place, "an `acquire` has no `call`")
+    row.setdefault("kind", "constructor" if name == resource else "function")
+    constructs = row["kind"] == "constructor"
     if constructs and name == resource:
         aliases = [*aliases, *names]
-    table.add("acquire", name, {"resource": resource, **row}, aliases, f"{where}: acquire `{name}`")
+    table.add("acquire", name, {"resource": resource, **row}, aliases, place)
     return [name, *aliases] if constructs else []
 
 
-def _type_of_resource(row: Row) -> Row:
-    """The resource's class as a base: its release and the protocols that work are its closers."""
-    release, is_async = row.get("release", ""), row.get("async", False)
+def _class_of(resource: Row, known: Row) -> Row:
+    """The resource's class as a base: its release and the protocols that work are closers beside the known ones."""
+    release, is_async = resource.get("release", ""), resource.get("async_", False)
     method = release if "." not in release else ""
-    sync = "__exit__" if row.get("with") == "releases" else ""
-    awaited = "__aexit__" if row.get("async-with") == "releases" else ""
+    sync = "__exit__" if resource.get("with_") == "releases" else ""
+    awaited = "__aexit__" if resource.get("async_with") == "releases" else ""
+    kind = {"kind": "resource" if resource["weight"] != "none" else ""}
+    closers = (name for name in (method, sync, awaited) if name)
+    async_closers = (name for name in (method if is_async else "", awaited) if name)
     return {
-        "kind": "resource" if row["weight"] != "none" else "",
-        "closers": [name for name in (method, sync, awaited) if name],
-        "async-closers": [name for name in (method if is_async else "", awaited) if name],
+        **(kind if known.get("kind", "") in {"", "resource"} else {}),
+        "closers": [*dict.fromkeys((*known.get("closers", ()), *closers))],
+        "async-closers": [*dict.fromkeys((*known.get("async_closers", ()), *async_closers))],
     }
-
-
-def _checked(record: Any, row: Row, where: str) -> Row:
-    """The row with fields for keys.
-
-    Raises:
-        CatalogError: a key is unknown, missing or of the wrong type.
-    """
-    hints = {field: hint for field, hint in get_type_hints(record).items() if field != "name"}
-    fields: Row = {}
-    for key, value in row.items():
-        field = _field(key)
-        if field not in hints:
-            raise CatalogError(f"{where}: unknown key `{key}`{_suggest(key, [_key(each) for each in hints])}")
-        hint = str if hints[field] is Resource else hints[field]
-        if not _fits(value, hint):
-            raise CatalogError(f"{where}: `{key}` is {value!r}, wanted {_spell(hint)}")
-        fields[field] = value
-    for field in record._fields[1:]:
-        if field not in record._field_defaults and field not in fields:
-            raise CatalogError(f"{where}: `{_key(field)}` is missing")
-    return fields
 
 
 def _field(key: str) -> str:
@@ -255,8 +341,12 @@ def _field(key: str) -> str:
     return f"{field}_" if keyword.iskeyword(field) else field
 
 
-def _key(field: str) -> str:
-    return field.rstrip("_").replace("_", "-")
+def _is_dotted(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
+
+
+def _quoted(key: str) -> str:
+    return f'"{key}"' if "." in key else key
 
 
 def _fits(value: object, hint: Any) -> bool:
@@ -271,13 +361,42 @@ def _fits(value: object, hint: Any) -> bool:
 
 def _spell(hint: Any) -> str:
     if get_origin(hint) is Literal:
-        return " | ".join(repr(value) for value in get_args(hint))
-    return "a list of strings" if get_origin(hint) is tuple else getattr(hint, "__name__", str(hint))
+        return f"one of {', '.join(f'`{value}`' for value in get_args(hint) if value)}"
+    if get_origin(hint) is tuple:
+        return "an array of strings"
+    return " or ".join(KINDS[part] for part in get_args(hint) or (hint,) if part is not types.NoneType)
 
 
-def _suggest(word: str, words: typing.Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(words), n=1)
-    return f" (did you mean `{near[0]}`?)" if near else ""
+KINDS: Mapping[type, str] = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    list: "an array",
+    tuple: "an array",
+    dict: "a table",
+}
+"""What a message calls the types that TOML has."""
+
+
+def kind_of(value: object) -> str:
+    """What a message calls a value: ``a string``."""
+    return "a boolean" if isinstance(value, bool) else KINDS.get(type(value), "a date or time")
+
+
+def _shown(value: object) -> str:
+    """What a wrong value is called: itself if it is a word, else its kind; an array by its first item that is wrong."""
+    if isinstance(value, list):
+        strangers = [item for item in value if not isinstance(item, str)]
+        return f"an array that holds {kind_of(strangers[0])}" if strangers else "an array"
+    return f"`{value}`" if isinstance(value, str) else kind_of(value)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A suffix that asks for the known word that is most like this one, in any case; empty if none is."""
+    spelt = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(word.lower(), spelt, 1)
+    return f": did you mean `{spelt[close[0]]}`?" if close else ""
 
 
 def main() -> None:

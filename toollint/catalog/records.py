@@ -6,7 +6,7 @@ A field that a table may write carries the table's key with ``-`` for ``_``; Pyt
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 With: TypeAlias = Literal["releases", "keeps", "raises", "absent"]
 """What a ``with`` block does at its end: release, leave open, fail at once; or the protocol is missing."""
@@ -43,7 +43,8 @@ class Resource(NamedTuple):
     ``release`` is a method without arguments, a dotted function that takes the value (``os.close``), or empty where
     there is none or only a context manager releases. ``async_`` tells that the release must be awaited.
     ``yields`` is what entering gives: ``self`` or a word for something else. ``never`` are methods that look like a
-    release and must never be written by a fix.
+    release and must never be written by a fix. ``loop_bound`` tells how it is known that the object belongs to the
+    event loop that used it first and fails in another; empty where it does not.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Resource(NamedTuple):
     eq_by_value: bool = False
     others: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
+    loop_bound: Literal["measured", "source", "judged", ""] = ""
     deprecated: str = ""
     note: str = ""
 
@@ -72,8 +74,9 @@ class Acquisition(NamedTuple):
 
     ``awaited``: the call must not, may or must be awaited to give the resource. ``manager``: the call gives a context
     manager that yields the resource, not the resource itself. ``lazy``: nothing is held before the first use (None:
-    not known). ``element``: the position of the resource in the tuple that the call returns, None where it returns the
-    resource itself.
+    not known). ``element``: where the resource is in what the call returns: a position in the tuple, a key of the
+    dict, ``*`` for each item of the tuple; None where the call returns the resource itself. ``when``: the argument
+    that has to be given and true; without it the call acquires nothing.
     """
 
     name: str
@@ -82,7 +85,8 @@ class Acquisition(NamedTuple):
     awaited: Literal["no", "either", "yes"] = "no"
     manager: Literal["", "sync", "async"] = ""
     lazy: bool | None = None
-    element: int | None = None
+    element: int | str | None = None
+    when: str = ""
 
 
 class Type(NamedTuple):
@@ -216,3 +220,36 @@ class Effect(NamedTuple):
     registers: tuple[str, ...] = ()
     evidence: str = ""
     note: str = ""
+
+
+class Handler(NamedTuple):
+    """A callback handler, tracer or exporter that is no value: each object ``starts`` threads or ``keeps`` things.
+
+    Both are phrases for a message; one of them may be empty.
+    """
+
+    name: str
+    starts: str = ""
+    keeps: str = ""
+    evidence: str = ""
+    note: str = ""
+
+
+RECORDS: dict[str, Any] = {
+    "resource": Resource,
+    "acquire": Acquisition,
+    "type": Type,
+    "tool": Tool,
+    "returns": Returns,
+    "memoizer": Memoizer,
+    "memoized": Memoized,
+    "container": Container,
+    "effect": Effect,
+    "handler": Handler,
+}
+"""The sections; all but ``acquire``, which is written inside its resource, are tables of their own."""
+
+
+def key_of(field: str) -> str:
+    """A record's field as tables spell it: ``async_with`` is the key ``async-with``."""
+    return field.rstrip("_").replace("_", "-")

@@ -35,7 +35,7 @@ def check(idle: Idle) -> Iterator[Finding]:
     steps = tuple(Replace(idle.at(span), text) for span, text in idle.comment.edit_without(idle.texts or {""}))
     yield Finding(
         idle.at(idle.comment.span),
-        f"this suppression of {named} silences nothing" if named else "this bare suppression silences nothing",
+        f"this suppression of {named} silences nothing" if named else "`# toollint: ignore` silences nothing",
         notes=["it would hide the next finding on its line"],
         help="remove it",
         fixes=[Repair("remove it", Safety.SAFE, steps)] if steps else [],

@@ -56,20 +56,24 @@ class SqlTool(BaseTool):
 ```
 
 ## Fix
-Adds `close` (or `aclose`, where anything has to be awaited) with the matching context-manager methods; the releaser
-comes from the catalogue, in reverse order of acquisition, and may be called twice and after a failed constructor. Safe
-where every base class is known, no name clashes and the constructor always acquires: methods that nobody calls yet
-change nothing. Unsafe where the resource is opened later or only sometimes, or where a caller may have passed one in.
-Only shown where a name clashes, where the framework prescribes its own hook, or where the class body holds one
-resource for all instances. Somebody still has to call the new method: the note says who.
+Adds `close` (or `aclose`, where anything has to be awaited; or the framework's own hook) with the matching
+context-manager methods. The releasers come from the catalogue, in reverse order of acquisition, each runs even if
+another fails, and calling the method twice does no harm. Safe where every base class is known, no name clashes and the
+constructor always acquires: methods that nobody calls yet change nothing. Unsafe where the resource is opened later or
+only sometimes, where a caller may have passed one in, where the framework will call the new hook, or where the class is
+decorated or acquires for its subclasses. Only shown where a name clashes, where the framework has hooks of another
+kind, or where the class body holds one resource for all instances. Somebody still has to call the new method: the note
+says who.
 
 ## Options
-`llm-clients` (default false): count SDK clients of model providers as resources too.
+`llm-clients` (default false): count SDK clients of model providers as resources too, whatever their weight.
 
 ## Not reported
-Resources of low weight; classes with a base that is not known; a closer in the class or any base; a resource that is
-passed in, or built only when none is passed in; ownership flags; `ExitStack`, `weakref.finalize` and `atexit`; an
-attribute that something in the project releases from outside.
+Resources of low weight; classes that are no part of an agent by base, decorator or registration, nor have a subclass
+that is; classes with a base that is not known; a closer in the class or any base, however incomplete; an attribute that
+anything in the class or the project may release; what is passed in, or built only when nothing is passed in, public
+fields of pydantic models and dataclasses among it; ownership flags; `ExitStack`, `weakref.finalize` and `atexit`;
+singletons.
 """
 
 from collections.abc import Iterator
@@ -77,7 +81,7 @@ from dataclasses import dataclass
 
 from toollint.analyses.ownership import Owned, Owner
 from toollint.analyses.reach import Component
-from toollint.model import AddMethods, Finding, Note, Place, Repair, Role, Safety, Severity, Span, rule
+from toollint.model import AddImport, AddMethods, Finding, Note, Place, Repair, Role, Safety, Severity, Span, Step, rule
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def check(owner: Owner, options: Options) -> Iterator[Finding]:
         related=[Note(one.place, f"`self.{one.attribute}` is acquired here", Role.ACQUIRED) for one in owned]
         + _origin(component),
         notes=[_growth(first), closer.caller],
-        help=f"{closer.advice}, and call it when the {component.role} is done",
+        help=f"{closer.advice}, and call it when the {component.role} is no longer used",
         fixes=[closer.repair()],
         severity=Severity.ERROR if first.acquisition.resource.leak == "open after gc" else None,
     )
@@ -120,9 +124,8 @@ def check(owner: Owner, options: Options) -> Iterator[Finding]:
 
 def _counts(owned: Owned, options: Options) -> bool:
     resource = owned.acquisition.resource
-    if resource.category == "llm" and not options.llm_clients:
-        return False
-    return resource.weight in {"high", "medium"} and bool(resource.release)
+    wanted = options.llm_clients if resource.category == "llm" else resource.weight in {"high", "medium"}
+    return wanted and bool(resource.release)
 
 
 # --- words -------------------------------------------------------------------------------------------------------
@@ -170,10 +173,13 @@ class _Closer:
         tool = component.tool
         self.awaits = any(one.acquisition.resource.async_ for one in owned)
         self.is_async = self.awaits or (tool is not None and tool.closer == "async")
-        self.verb = self._verb()
+        usual = self._usual_verb()
+        self.hollow = usual in owner.cls.methods
+        self.taken = usual if usual in owner.members and not self.hollow else ""
+        self.verb = usual.replace("close", "release") if self.taken else usual
         self.names = (self.verb, "__aenter__", "__aexit__") if self.is_async else (self.verb, "__enter__", "__exit__")
 
-    def _verb(self) -> str:
+    def _usual_verb(self) -> str:
         """The hook of the framework where it has one of the right colour, else the usual name."""
         tool = self.component.tool
         hooks = tool.hooks if tool is not None and tool.called else ()
@@ -193,7 +199,7 @@ class _Closer:
         """Who has to call it."""
         if self.component.tool is not None:
             return self.component.tool.caller
-        return f"nothing calls `{self.verb}` of a {self.component.role} by itself: whoever builds it has to"
+        return f"no framework is known to call `{self.verb}` of it: whoever builds the {self.component.role} has to"
 
     @property
     def advice(self) -> str:
@@ -201,9 +207,7 @@ class _Closer:
         first = self.owned[0]
         if first.shared:
             return f"acquire it in the constructor, add `{self.verb}`"
-        release = first.acquisition.resource.release
-        call = f"{release}(self.{first.attribute})" if "." in release else f"self.{first.attribute}.{release}()"
-        return f"add `{self.verb}` that calls `{call}`"
+        return f"add `{self.verb}` that calls `{_call(first, f'self.{first.attribute}').removeprefix('await ')}`"
 
     def repair(self) -> Repair:
         """The methods as a fix, as safe as they are; only shown where they cannot simply be added."""
@@ -214,13 +218,17 @@ class _Closer:
         doubt = self._doubt()
         cls = self.owner.cls
         place = Place(cls.module.path, Span(cls.origin + cls.node.start, cls.origin + cls.node.end))
-        step = AddMethods(place, self._lines(), self.names)
-        return Repair(title, Safety.UNSAFE if doubt else Safety.SAFE, (step,), why=doubt)
+        functions = {one.acquisition.resource.release.rpartition(".")[0] for one in self.owned} - {""}
+        imports: list[Step] = [AddImport(cls.module.path, module) for module in sorted(functions)]
+        methods = AddMethods(place, self._lines(), self.names)
+        return Repair(title, Safety.UNSAFE if doubt else Safety.SAFE, (methods, *imports), why=doubt)
 
     def _obstacle(self) -> str:
         """Why the methods cannot simply be added, empty if they can."""
-        clash = next((name for name in self.names if name in self.owner.members), None)
-        if clash is not None:
+        if self.hollow:
+            return f"`{self.verb}` is there already and does nothing: fill it in"
+        clash = self.taken or next((name for name in self.names if name in self.owner.members), "")
+        if clash:
             return f"`{clash}` means something else in this class already"
         tool = self.component.tool
         if tool is not None and tool.called and not self._is_hook and "close" not in tool.hooks:
@@ -280,19 +288,26 @@ def _releases(owned: list[Owned]) -> list[str]:
 
 def _release(owned: Owned) -> list[str]:
     """The statements that release one attribute, if it is there and has not been released yet."""
-    resource, name = owned.acquisition.resource, owned.attribute
-    local = "held" if _is_plain(owned) or name.strip("_") in {"", "self"} else name.strip("_")
-    value = f"self.{name}" if _is_plain(owned) else local
-    call = f"{resource.release}({value})" if "." in resource.release else f"{value}.{resource.release}()"
-    if resource.async_:
-        call = "await " + call
+    name, local = owned.attribute, owned.attribute.strip("_") or "held"
     if _is_plain(owned):
-        return [call]
+        return [_call(owned, f"self.{name}")]
     if owned.cached:
-        take = [f'{local} = self.__dict__.pop("{name}", None)']
-    elif owned.declared:
-        take = [f"{local}, self.{name} = self.{name}, None"]
-    else:
-        take = [f'{local} = getattr(self, "{name}", None)']
-    forget = [] if owned.cached or owned.declared else [f"    self.{name} = None"]
-    return [*take, f"if {local} is not None:", *forget, f"    {call}"]
+        return [f'{local} = self.__dict__.pop("{name}", None)', *_if_there(owned, local)]
+    if owned.declared:
+        return [f"{local}, self.{name} = self.{name}, None", *_if_there(owned, local)]
+    return [
+        f'if hasattr(self, "{name}"):',
+        f"    {local} = self.{name}",
+        f"    del self.{name}",
+        f"    {_call(owned, local)}",
+    ]
+
+
+def _if_there(owned: Owned, local: str) -> list[str]:
+    return [f"if {local} is not None:", f"    {_call(owned, local)}"]
+
+
+def _call(owned: Owned, value: str) -> str:
+    release = owned.acquisition.resource.release
+    call = f"{release}({value})" if "." in release else f"{value}.{release}()"
+    return f"await {call}" if owned.acquisition.resource.async_ else call

@@ -1,10 +1,10 @@
-"""A module-level or class-level container collects tools, agents, graphs, sessions or resources, and nothing removes them.
+"""A module-level or class-level container collects tools, agents or resources, and nothing removes them.
 
 ## Why
 A dict at module level lives as long as the process. Filled once for each user, session or request, it keeps every
 agent with its tools, their connections and their histories: one production service grew from 400 MB to between 20 and
-37 GB in a day (hermes-agent#25318), session dicts of MCP servers grew without end (modelcontextprotocol/python-sdk#1283,
-fastmcp#3443).
+37 GB in a day (hermes-agent#25318), session dicts of MCP servers grew without end (fastmcp#3443,
+modelcontextprotocol/python-sdk#1283).
 
 ## Bad
 ```python
@@ -44,43 +44,51 @@ each of them comes from a caller, who owns it: a weak dict that is the only owne
 eviction: a request may still be using the entry (BerriAI/litellm#35492).
 
 ## Not reported
-Writes at import time, by registrars (`register_tool(tool)`), decorators and under the thing's own name (`TOOLS[tool.name] =
-tool`); keys from constants, enums, `Literal`s and types; containers that anything in the project pops from, clears,
-rebinds or guards by length (tests do not count); bounded and weak containers; containers that are passed on, returned
-or given another name, where nobody knows who evicts; caches that a test decides about (the function can return the value
-unstored); fields of models and dataclasses; scalar singletons; chat histories; keys that are graphs, agents or sessions
-(TL301 speaks); clients of model providers.
+Writes at import time, by registrars (`register_tool(tool)`), by decorators and under the thing's own name
+(`TOOLS[tool.name] = tool`); keys from constants, enums, `Literal`s and types; containers that anything in the project
+pops from, clears, rebinds or guards by length (tests do not count); bounded and weak containers; containers that are
+passed on, returned or given another name, where nobody knows who evicts; caches that a test decides about (the function
+can return the value unstored); fields of models and dataclasses; scalar singletons; chat histories; keys that are
+graphs, agents or sessions (TL301 speaks); clients of model providers.
 """
 
+import re
 from collections.abc import Iterator
 
-from toollint.analyses.kinds import Kept
+from toollint.analyses.kinds import Kept, owned_by
 from toollint.analyses.retention import Container
 from toollint.analyses.uses import Use
 from toollint.analyses.weak import referenceable, weak_declaration
+from toollint.facts import Parameter
 from toollint.model import Finding, Hop, Repair, Safety, Severity, rule
+from toollint.project import Library, Variable
 from toollint.syntax import Name
 
 _KINDS = frozenset({"tool", "agent", "graph", "session", "resource", "component", "runnable"})
 _KEYS = frozenset({"tool", "agent", "graph", "session", "runnable", "component"})
+_SHORT = 30
+"""Characters of a key that still read well in a sentence."""
 
 _BOUNDED = """\
 from cachetools import LRUCache
 
-{name} = LRUCache(maxsize=256)  # do not close what drops out: a request may still be using it
+{declared} = LRUCache(maxsize=256)  # do not close what drops out: a request may still be using it
 """
 _BOUNDED_LIST = """\
 from collections import deque
 
-{name} = deque(maxlen=256)  # do not close what drops out: a request may still be using it
+{declared} = deque(maxlen=256)  # do not close what drops out: a request may still be using it
 """
 _LIFESPAN = """\
 @asynccontextmanager
 async def lifespan(app):
-    async with AsyncExitStack() as stack:  # closes all that is entered, in reverse order, when the application stops
-        app.state.{name} = {{key: stack.enter_context(build(key)) for key in KNOWN_KEYS}}
+    async with AsyncExitStack() as stack:  # releases all of them when the application stops
+        app.state.{name} = {{key: build(key) for key in KEYS}}
+        for each in app.state.{name}.values():
+            stack.{callback}(each.{release})
         yield
 """
+_ARGUMENTS = re.compile(r"""["']?(?:\w+\.)*(?:[dD]ict|[lL]ist)(\[.*\])["']?""", re.DOTALL)
 
 
 @rule("TL201", "module-cache-of-tools", subject=Container, severity=Severity.WARNING, fix=Safety.UNSAFE)
@@ -96,8 +104,8 @@ def check(box: Container) -> Iterator[Finding]:
         f"{box.level}-level {box.shape} `{box.name}` keeps every `{kept.name}` it is given",
         label="lives as long as the process",
         related=[write.note(f"{kept.word} goes in here")],
-        chain=[Hop(f"{box.level}-level {box.shape} `{box.name}`", box.place), Hop(f"value `{kept.name}`", write.place)],
-        notes=[_note(box, write, kept)],
+        chain=[*_chain(box, write, kept)],
+        notes=[_note(write, kept)],
         help="bound it, or let the application's lifespan own the objects and close them there",
         fixes=_repairs(box, write, kept),
     )
@@ -118,11 +126,18 @@ def _is_history(box: Container, kept: Kept) -> bool:
     return found is not None and found.kind == "session" and found.role == "memory"
 
 
-def _note(box: Container, write: Use, kept: Kept) -> str:
+def _chain(box: Container, write: Use, kept: Kept) -> Iterator[Hop]:
+    yield Hop(f"{box.level}-level {box.shape} `{box.name}`", box.place)
+    yield Hop(f"value `{kept.name}`", write.place)
+    for owned in owned_by(box.values, kept.instance)[:1]:
+        yield Hop(f"its `{owned.attribute}`: {owned.acquisition.resource.name}", owned.place)
+
+
+def _note(write: Use, kept: Kept) -> str:
     function = write.code.function
-    where = f" in `{function.name}`" if function is not None else ""
-    each = "call" if write.appends else "key"
-    return f"one more `{kept.name}` for each new {each}{where}, until the process exits: nothing removes entries of `{box.name}`"
+    of = f" of `{function.name}`" if function is not None else ""
+    each = f"call{of}" if write.appends else f"`{write.text}`{of}" if len(write.text) <= _SHORT else f"key{of}"
+    return f"one more `{kept.name}` for each new {each}, until the process exits: nothing removes entries"
 
 
 def _repairs(box: Container, write: Use, kept: Kept) -> list[Repair]:
@@ -130,19 +145,28 @@ def _repairs(box: Container, write: Use, kept: Kept) -> list[Repair]:
     if weak and referenceable(box.values, kept, box.values.type_of(kept.instance)):
         why = "an entry vanishes as soon as its caller lets the object go"
         return [Repair("hold the values weakly", Safety.UNSAFE, weak, why)]
-    bounded = (_BOUNDED_LIST if box.shape == "list" else _BOUNDED).format(name=box.name)
-    repairs = [Repair("bound the container", Safety.DISPLAY, recipe=bounded)]
-    if box.shape == "dict" and kept.kind == "resource" and not write.nested:
-        owned = _LIFESPAN.format(name=box.name.strip("_").lower())
-        repairs.append(Repair("let the application's lifespan own them", Safety.DISPLAY, recipe=owned))
+    repairs = [Repair("bound the container", Safety.DISPLAY, recipe=_bounded(box))]
+    resource = box.values.catalog.resource(kept.instance.cls.name) if isinstance(kept.instance.cls, Library) else None
+    if box.shape == "dict" and not write.nested and resource is not None and resource.release.isidentifier():
+        callback = "push_async_callback" if resource.async_ else "callback"
+        name = box.name.strip("_").lower()
+        recipe = _LIFESPAN.format(name=name, callback=callback, release=resource.release)
+        repairs.append(Repair("let the application's lifespan own the objects", Safety.DISPLAY, recipe=recipe))
     return repairs
+
+
+def _bounded(box: Container) -> str:
+    """The declaration as it would read, with the type arguments that it has."""
+    arguments = box.stmt.annotation and _ARGUMENTS.fullmatch(box.text(box.stmt.annotation))
+    maker, recipe = ("deque", _BOUNDED_LIST) if box.shape == "list" else ("LRUCache", _BOUNDED)
+    return recipe.format(declared=f"{box.name}: {maker}{arguments[1]}" if arguments else box.name)
 
 
 def _all_from_callers(box: Container) -> bool:
     """Whether every value that is stored is a parameter of the function that stores it: somebody else holds it too."""
-    return all(
-        isinstance(write.value, Name)
-        and write.code.function is not None
-        and write.value.id in {param.name for param in write.code.function.node.params}
-        for write in box.writes
-    )
+    return all(isinstance(write.value, Name) and _is_parameter(box, write, write.value) for write in box.writes)
+
+
+def _is_parameter(box: Container, write: Use, name: Name) -> bool:
+    target = box.values.project.named(write.code.scope, name.id)
+    return isinstance(target, Variable) and all(isinstance(binding, Parameter) for binding in target.bindings)

@@ -37,10 +37,14 @@ Shown, never applied: whether the objects should be built for each session, owne
 weakly is a decision about the application.
 
 ## Not reported
-Functions without parameters (deliberate singletons), or whose parameters nobody passes; keys that are types, enums or
-booleans; plain values under keys that are numbers or strings; `maxsize=0`; memos that live in the instance; methods
-under `functools` memos (ruff's B019 has them), unless the class is an agent component or owns a resource; calls of
-third-party memoized functions with a function or class of a module.
+Few keys: functions without parameters (deliberate singletons), parameters with a default that nobody replaces, keys
+that are classes, enums, literals or flags, and functions that the whole project calls with literals, settings and
+functions of modules only. Light entries: plain values under plain keys, clients of model providers. Entries that go:
+`maxsize=0`, a `ttl`, weak stores, pickled copies, and memos that code
+outside of tests empties (`cache_clear`). Memos that die: made inside a function, or kept in the instance. Methods of
+plain classes under `functools` memos (ruff's B019 has them): reported are agent components, owners of resources, and
+memoizers that B019 does not know. Coroutine functions under memos for plain functions are another mistake. Calls of a
+memoized library function with a function, class or global of a module, which lives as long as the memo.
 """
 
 from collections.abc import Iterator
@@ -59,12 +63,14 @@ def check(memo: Memo | CachedCall) -> Iterator[Finding]:
 
 
 def _memo(memo: Memo, pin: Pinned) -> Finding:
+    owned = pin.weight.owned
+    path = [Hop(f"memo of `{memo.name}`", memo.place), Hop(_words(pin), pin.place)]
     return Finding(
         memo.place,
         f"`{_shown(memo)}` keeps every {_words(pin)} {_relation(memo, pin)}",
         label="keeps arguments and results" if memo.memoizer.keeps_arguments else "keeps the results",
         related=[Note(pin.place, _LABELS[pin.role], Role.STORED)],
-        chain=[Hop(f"memo of `{memo.name}`", memo.place), Hop(_words(pin), pin.place)],
+        chain=path if owned is None else [*path, Hop(f"`{owned.acquisition.name}`", owned.place)],
         notes=[_growth(memo, pin), _behind(pin)],
         help=_help(pin),
         fixes=[_repair(memo, pin)],
@@ -78,8 +84,7 @@ def _call(call: CachedCall) -> Finding:
         call.place,
         f"`{call.name}` is memoized: it keeps what it is called with",
         label="the argument is kept",
-        chain=[Hop(f"memo of `{call.function.name}`", call.place), Hop("the argument", call.place)],
-        notes=[f"`{call.function.name}` keeps {call.function.keeps}, {lasting}"],
+        notes=[f"its memo keeps {call.function.keeps}, {lasting}"],
         help="call a copy of it that is not memoized, or pass only functions and classes of modules",
     )
 
@@ -100,21 +105,30 @@ def _relation(memo: Memo, pin: Pinned) -> str:
 
 
 def _growth(memo: Memo, pin: Pinned) -> str:
-    unit = {"takes": _words(pin), "returns": "combination of arguments", "receiver": f"`{pin.weight.name}`"}[pin.role]
-    if memo.memoizer.bound is None:
-        return f"one entry for each new {unit}, until the process exits"
-    return f"one entry for each new {unit}; only the oldest goes, when there are more than {memo.memoizer.bound}"
+    unit = "combination of arguments" if pin.role == "returns" else _words(pin)
+    growth = f"one entry for each new {unit}"
+    if memo.memoizer.unlimited:
+        return f"{growth}, until the process exits"
+    bound = memo.memoizer.bound
+    return growth if bound is None else f"{growth}; only the oldest goes, when there are more than {bound}"
 
 
 def _behind(pin: Pinned) -> str:
     held = pin.weight.holds
     if held is not None:
-        return (
-            f"a {_words(pin)} holds a {'callable' if held.kind == 'callable' else f'`{held.name}`'}: it is kept with it"
-        )
-    if pin.weight.kind == "callable":
-        return "a closure or bound method keeps what it uses: tools, retrievers, connections"
-    return f"a `{pin.weight.name}` keeps what it holds: connections, tools, histories"
+        return f"with each {_words(pin)} stays the {'callable' if held.kind == 'callable' else f'`{held.name}`'} in it"
+    return f"with each {_words(pin)} stay {_COMPANY.get(pin.weight.kind, 'all the objects that it refers to')}"
+
+
+_COMPANY = {
+    "callable": "the objects of its closure, or of its method: tools, retrievers, connections",
+    "tool": "its connections, its clients and what else it refers to",
+    "agent": "its tools, its model's client and its history",
+    "graph": "its nodes, with their tools and connections",
+    "runnable": "its steps, with their tools and connections",
+    "session": "its connections and its history",
+    "resource": "its connections, threads or files, open until somebody closes them",
+}
 
 
 def _help(pin: Pinned) -> str:
@@ -126,14 +140,13 @@ def _help(pin: Pinned) -> str:
 
 
 def _repair(memo: Memo, pin: Pinned) -> Repair:
-    names = {"name": memo.name, "param": memo.parameters[0].name if memo.parameters else ""}
-    if pin.role == "receiver" and not memo.parameters and not memo.function.node.is_async:
-        return Repair("keep the result in the object", Safety.DISPLAY, recipe=_PROPERTY.format(**names))
-    if pin.role == "receiver":
-        return Repair("give each object a memo of its own", Safety.DISPLAY, recipe=_OWN_MEMO.format(**names))
-    if pin.role == "takes" and len(memo.parameters) == 1 and pin.weight.kind == "callable":
+    names = {"name": memo.name, "memo": memo.memoizer.name, "param": next((p.name for p in memo.parameters), "")}
+    if pin.role == "takes" and pin.weight.kind == "callable" and len(memo.parameters) == 1:
         return Repair("key the memo weakly", Safety.DISPLAY, recipe=_WEAK.format(**names))
-    return Repair("call it without a memo", Safety.DISPLAY, recipe=_PLAIN.format(**names))
+    if pin.role == "receiver" and pin.weight.kind == "object":
+        recipe = _OWN_MEMO if memo.parameters or memo.function.node.is_async else _PROPERTY
+        return Repair("keep the results in the object", Safety.DISPLAY, recipe=recipe.format(**names))
+    return Repair("call it without a memo", Safety.DISPLAY, recipe=_PLAIN[pin.role].format(**names))
 
 
 _PROPERTY = """\
@@ -144,7 +157,7 @@ def {name}(self): ...  # an attribute from now on: the result dies with its obje
 _OWN_MEMO = """\
 def __init__(self, ...):
     ...
-    self.{name} = functools.lru_cache(maxsize=128)(self._{name})  # dies with its object
+    self.{name} = {memo}(...)(self._{name})  # a memo for this object: it dies with it
 """
 
 _WEAK = """\
@@ -153,10 +166,12 @@ _RESULTS = weakref.WeakKeyDictionary()  # an entry dies with its key
 
 def {name}({param}):
     if {param} not in _RESULTS:
-        _RESULTS[{param}] = _{name}({param})  # the result must not refer to {param}
+        _RESULTS[{param}] = compute({param})  # the result must not refer to {param}
     return _RESULTS[{param}]
 """
 
-_PLAIN = """\
-def {name}(...): ...  # without the memo: whoever calls it owns what it gives, and closes it
-"""
+_PLAIN = {
+    "returns": "def {name}(...): ...  # without a memo: whoever calls it owns what it gives, and closes it\n",
+    "takes": "def {name}(...): ...  # without a memo: the arguments live as long as their owners say\n",
+    "receiver": "def {name}(self, ...): ...  # without a memo: the object lives as long as its owner says\n",
+}
