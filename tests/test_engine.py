@@ -106,8 +106,8 @@ def only(monkeypatch):
 SHARED = {
     "app/__init__.py": "from .base import Base as Public\n",
     "app/base.py": "from langchain_core.tools import BaseTool\n\n\nclass Base(BaseTool): ...\n",
-    "app/closing.py": "from .base import Base\n\n\nclass Closing(Base):\n    def close(self):\n        self._conn.close()\n",
-    "app/listed.py": "from .base import Base as Hidden\n\n\n__all__ = ['Listed']\n\n\nclass Listed(Hidden): ...\n",
+    "app/closing.py": "from .base import Base\n\n\nclass Closing(Base):\n    def close(self): self._conn.close()\n",
+    "app/listed.py": "from .base import Base as Hidden\n\n__all__ = ['Listed']\n\n\nclass Listed(Hidden): ...\n",
     "app/other.py": "class Base: ...\n",
     "app/stubbed.py": "from .base import Base\n\n\nclass Stubbed(Base): ...\n",
     "app/stubbed.pyi": "class Stubbed(Exception): ...\n",
@@ -362,21 +362,20 @@ def test_a_rule_that_crashes_takes_nothing_else_with_it(tmp_path, capsys, only):
 
 @pytest.mark.parametrize("output_format", ["full", "concise", "json"])
 @pytest.mark.parametrize(
-    ("code", "first_line", "options"),
+    ("code", "given"),
     [
-        ("TL999", "# toollint: ignore", []),
-        ("TL999", "# toollint: skip-file", []),
-        ("TL999", "", ["--ignore", "TL"]),
-        ("TL999", "", ["--per-file-ignores", "*.py:TL9"]),
-        ("TL998", None, ["--ignore", "TL"]),
-        ("TL998", None, ["--per-file-ignores", "*.py:TL9"]),
-        ("TL000", "# toollint: ignore", []),
-        ("TL000", "# toollint: ignore[TL000, TL902]", []),
+        ("TL999", ("# toollint: ignore", [])),
+        ("TL999", ("# toollint: skip-file", [])),
+        ("TL999", ("", ["--ignore", "TL"])),
+        ("TL999", ("", ["--per-file-ignores", "*.py:TL9"])),
+        ("TL998", (None, ["--ignore", "TL"])),
+        ("TL998", (None, ["--per-file-ignores", "*.py:TL9"])),
+        ("TL000", ("# toollint: ignore", [])),
+        ("TL000", ("# toollint: ignore[TL000, TL902]", [])),
     ],
 )
-def test_failures_are_in_every_format_and_nothing_silences_them(
-    failing, capsys, code, first_line, options, output_format
-):
+def test_failures_are_in_every_format_and_nothing_silences_them(failing, capsys, code, given, output_format):
+    first_line, options = given
     path = failing(code, first_line)
     status = cli.main([str(path), "--output-format", output_format, "--exit-zero", *options])
     out = capsys.readouterr().out

@@ -23,7 +23,7 @@ import environments
 import judge
 
 from toollint.catalog import load
-from toollint.catalog.records import RECORDS
+from toollint.catalog.records import RECORDS, Resource
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -127,11 +127,13 @@ class Check:
         self.differences: list[str] = []
         self.unchecked: list[tuple[str, str]] = []
         self.counts: Counter[str] = Counter()
+        self.resources: set[str] = set()
         self.facts: dict[str, dict[str, judge.Facts]] = {}
 
     def run(self) -> None:
         """Probe every name that a wanted group has, and judge every row by what was found."""
         table = list(rows())
+        self.resources = {row.record.name for row in table if isinstance(row.record, Resource)}
         names = {name for row in table for name in row.names}
         for group in self.wanted:
             asked = {name for name in names if self.group_of(name) == group.name or rank(name, group.older)}
@@ -154,7 +156,7 @@ class Check:
         wrong = [
             f"{row.where}: {difference}" if name == row.record.name else f"{row.where}: as `{name}`: {difference}"
             for name, facts in found.values()
-            for difference in judge.differences(row.record, facts)
+            for difference in judge.differences(row.record, facts, derived=row.record.name in self.resources)
         ]
         self.counts["rows"] += bool(found)
         if row.record.name not in self.known.unseen:
@@ -168,9 +170,6 @@ class Check:
         reason = self._excuse(row, name)
         if reason:
             self.unchecked.append((name, reason))
-            return None
-        if not group:
-            self.differences.append(f"{row.where}: no group of `ecosystem/catalogue` answers for `{name}`")
             return None
         newest = self.facts.get(group, {}).get(name, {})
         older = [self.facts[each.name][name] for each in self.wanted if rank(name, each.older)]
@@ -191,7 +190,10 @@ class Check:
         since = re.fullmatch(r"python 3\.(\d+)", getattr(row.record, "since", ""))
         if since and sys.version_info < (3, int(since[1])):
             return f"since {row.record.since}"
-        return next((self.known.absent[module] for module in self.known.absent if rank(name, [module])), "")
+        if self.group_of(name):
+            return ""
+        absent = self.known.absent
+        return next((absent[module] for module in absent if rank(name, [module])), "no group installs it")
 
     def _may_be_old(self, row: Row, name: str) -> bool:
         """Whether a name that is no longer there is known to be old, and a group that this run left out has it."""

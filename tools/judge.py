@@ -17,14 +17,17 @@ CLOSER = re.compile(r"a?close|close_async|a?cleanup|dispose|disconnect|shutdown|
 _KEYS = {"hashable": "hashable", "weakref": "weakref", "eq_by_value": "eq-by-value"}
 
 
-def differences(record: Any, facts: Facts) -> Iterator[str]:
-    """Say what a record claims and the installed package denies, and what to write instead."""
+def differences(record: Any, facts: Facts, *, derived: bool = False) -> Iterator[str]:
+    """Say what a record claims and the installed package denies, and what to write instead.
+
+    ``derived``: a class whose closers come from its row as a resource.
+    """
     if isinstance(record, Resource):
         yield from _resource(record, facts)
     elif isinstance(record, Acquisition):
         yield from _acquisition(record, facts)
     elif isinstance(record, Type):
-        yield from _type(record, facts)
+        yield from _type(record, facts, derived=derived)
     elif isinstance(record, Tool):
         yield from _tool(record, facts)
     elif isinstance(record, Effect):
@@ -55,7 +58,7 @@ def _acquisition(row: Acquisition, facts: Facts) -> Iterator[str]:
         yield f'is no class: write `kind = "function"`, not "{row.kind}"'
     if facts["is"] != "function":
         return
-    if facts["manager"] != row.manager:
+    if facts["manager"] not in {row.manager, ""}:  # a function may give an object that is a context manager as well
         yield f'write `manager = "{facts["manager"]}"`, not "{row.manager}"'
     elif facts["colour"] == "async" and row.awaited == "no" and not row.manager:
         yield 'has to be awaited: write `awaited = "yes"`'
@@ -63,7 +66,7 @@ def _acquisition(row: Acquisition, facts: Facts) -> Iterator[str]:
         yield 'is no coroutine function: write `awaited = "either"` if it gives an awaitable'
 
 
-def _type(row: Type, facts: Facts) -> Iterator[str]:
+def _type(row: Type, facts: Facts, *, derived: bool) -> Iterator[str]:
     if facts["is"] != "class":
         yield "is no class"
         return
@@ -74,7 +77,7 @@ def _type(row: Type, facts: Facts) -> Iterator[str]:
         elif (members[name] == "async") != (name in row.async_closers):
             yield f"closer `{name}` is {members[name]}"
     missing = sorted(name for name in members if CLOSER.fullmatch(name) and name not in row.closers)
-    if missing and row.kind != "resource":  # whose own row says which of them release
+    if missing and not derived:
         yield f"`closers` lacks {', '.join(missing)}"
     if facts["pydantic"] != row.pydantic:
         yield f"write `pydantic = {_toml(facts['pydantic'])}`"

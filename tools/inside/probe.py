@@ -6,11 +6,13 @@ from standard input and writes a JSON object to the file given: each name with i
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import json
 import sys
 import types
+import typing
 import warnings
 from pathlib import Path
 from typing import Any
@@ -31,9 +33,15 @@ def find(name: str) -> Any:
                 continue  # that part of the name is no module
             raise
         for part in parts[count:]:
-            found = getattr(found, part)
+            found = getattr(_behind(found), part)
         return found
     raise ModuleNotFoundError(name)
+
+
+def _behind(found: Any) -> Any:
+    """The class that a property gives by its annotation (``client.chat.completions``); anything else is itself."""
+    getter = getattr(found, "fget", None) or (found.func if isinstance(found, functools.cached_property) else None)
+    return found if getter is None else typing.get_type_hints(getter)["return"]
 
 
 def facts(name: str) -> dict[str, Any]:
