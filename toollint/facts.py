@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from toollint.model import Place, Span
 from toollint.source import identifiers
-from toollint.syntax import Arg, Bind, Class, Def, Expr, Name, Param, Stmt
+from toollint.syntax import Arg, Bind, Class, Def, Expr, Name, Param, Stmt, attribute_of, walk
 
 
 class Imported(NamedTuple):
@@ -190,6 +190,18 @@ class ClassFacts:
             for name, found in self.scope.bindings.items()
             if any(isinstance(b, FunctionFacts) for b in found)
         }
+
+    @cached_property
+    def assignments(self) -> Mapping[str, tuple[tuple[FunctionFacts, Bind], ...]]:
+        """Each ``self.name = ...`` in the methods, by name: the method and the statement."""
+        found: dict[str, tuple[tuple[FunctionFacts, Bind], ...]] = {}
+        for function in self.functions:
+            for stmt in walk(function.node.body, into=False):
+                for target in stmt.targets if isinstance(stmt, Bind) else ():
+                    name = attribute_of(target, function.receiver)
+                    if name is not None:
+                        found[name] = (*found.get(name, ()), (function, stmt))
+        return found
 
     @cached_property
     def functions(self) -> tuple[FunctionFacts, ...]:

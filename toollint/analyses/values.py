@@ -25,7 +25,6 @@ from toollint.syntax import (
     Name,
     Return,
     Walrus,
-    attribute_of,
     callee,
     is_none,
     last_name,
@@ -190,10 +189,7 @@ class Values:
     def field_assignments(self, cls: ClassFacts, name: str) -> Iterator[tuple[FunctionFacts, Bind]]:
         """Each ``self.name = ...`` in the methods of a class and its ancestors in the project."""
         for ancestor in self.project.lineage(cls).classes:
-            for function in ancestor.functions:
-                for stmt in walk(function.node.body, into=False):
-                    if isinstance(stmt, Bind) and any(attribute_of(t, function.receiver) == name for t in stmt.targets):
-                        yield function, stmt
+            yield from ancestor.assignments.get(name, ())
 
     # --- names
 
