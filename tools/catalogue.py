@@ -54,13 +54,12 @@ class Group(NamedTuple):
 class Exceptions(NamedTuple):
     """What cannot be checked, each with its reason.
 
-    ``absent``: modules that are not installed. ``gone``: names that no installed release has any more. ``older``:
-    names that only an older release has. ``unseen``: rows whose class looks different from what it does (made at run
+    ``absent``: modules, and names in them, that no installation has or no import reaches. ``older``: names that only an
+    older release has. ``unseen``: rows whose class looks different from what it does (made at run
     time, wrapped, delegating).
     """
 
     absent: dict[str, str]
-    gone: dict[str, str]
     older: dict[str, str]
     unseen: dict[str, str]
 
@@ -185,15 +184,11 @@ class Check:
 
     def _excuse(self, row: Row, name: str) -> str:
         """Why a name cannot be checked on this machine, empty if it can."""
-        if name in self.known.gone:
-            return self.known.gone[name]
         since = re.fullmatch(r"python 3\.(\d+)", getattr(row.record, "since", ""))
         if since and sys.version_info < (3, int(since[1])):
             return f"since {row.record.since}"
-        if self.group_of(name):
-            return ""
-        absent = self.known.absent
-        return next((absent[module] for module in absent if rank(name, [module])), "no group installs it")
+        absent = next((self.known.absent[prefix] for prefix in self.known.absent if rank(name, [prefix])), "")
+        return absent or ("" if self.group_of(name) else "no group installs it")
 
     def _may_be_old(self, row: Row, name: str) -> bool:
         """Whether a name that is no longer there is known to be old, and a group that this run left out has it."""

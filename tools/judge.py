@@ -94,14 +94,14 @@ def _tool(row: Tool, facts: Facts) -> Iterator[str]:
 
 
 def _effect(row: Effect, facts: Facts) -> Iterator[str]:
-    if "parameters" not in facts:
-        return
-    positional = [name for name in facts["positional"] if name not in {"self", "cls"}]
-    if list(row.params) != positional[: len(row.params)]:
-        yield f"`params` is {list(row.params)} but the positional parameters are {positional}"
-    unknown = sorted({*row.owns, *row.retains, *row.borrows, *row.registers} - {*facts["parameters"]})
-    if unknown:
-        yield f"no such parameters: {', '.join(unknown)}; it has {', '.join(facts['parameters'])}"
+    if "positional" in facts:
+        positional = [name for name in facts["positional"] if name not in {"self", "cls"}]
+        if len(row.params) > len(positional) or any(real not in {"", name} for name, real in zip(row.params, positional)):
+            yield f"`params` is {list(row.params)} but the positional parameters are {positional}"
+    if "parameters" in facts and "" not in facts["parameters"]:
+        unknown = sorted({*row.owns, *row.retains, *row.borrows, *row.registers} - {*facts["parameters"]})
+        if unknown:
+            yield f"no such parameters: {', '.join(unknown)}; it has {', '.join(facts['parameters'])}"
 
 
 def _as_key(row: Resource | Type, found: dict[str, bool]) -> Iterator[str]:

@@ -96,13 +96,21 @@ def of_function(function: Any) -> dict[str, Any]:
 
 
 def parameters(function: Any) -> dict[str, list[str]]:
-    """The names of all parameters, ``*args`` included, and of those that have a position; empty where nobody knows."""
+    """The names of the parameters that have a position, and of all; neither where a signature does not tell.
+
+    A parameter that cannot be named has an empty name.
+    """
     try:
         found = list(inspect.signature(function).parameters.values())
     except (ValueError, TypeError):
         return {}
-    positional = [one.name for one in found if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}]
-    return {"positional": positional, "parameters": [one.name for one in found if one.kind is not one.VAR_KEYWORD]}
+    kinds = {one.kind for one in found}
+    names = ["" if one.kind is one.POSITIONAL_ONLY else one.name for one in found]
+    positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    told = {"positional": [name for name, one in zip(names, found, strict=True) if one.kind in positional]}
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        del told["positional"]
+    return told if inspect.Parameter.VAR_KEYWORD in kinds else {**told, "parameters": names}
 
 
 def _fields(cls: type) -> set[str]:
