@@ -99,5 +99,3 @@ def test_every_rule_has_fixtures_for_both_answers():
 def test_no_twin_without_its_case():
     for fixed in FIXTURES.glob("TL*/**/*.fixed.py"):
         assert fixed.with_name(fixed.name.replace(".fixed.py", ".py")).exists()
-
-

@@ -21,7 +21,12 @@ def _block(doc, section):
 
 
 def _check(text, *, preview=True):
-    files = {"/app/example.py": text, "/app/app/__init__.py": "", "/app/app/tools.py": TOOLS, "/app/app/graphs.py": GRAPHS}
+    files = {
+        "/app/example.py": text,
+        "/app/app/__init__.py": "",
+        "/app/app/tools.py": TOOLS,
+        "/app/app/graphs.py": GRAPHS,
+    }
     report = toollint.check(files, Config(select=("ALL",), preview=preview))
     return [found for found in report.diagnostics if found.path == "/app/example.py"]
 
@@ -33,7 +38,12 @@ GRAPHS = "from langgraph.graph.state import CompiledStateGraph\n\n\ndef build(us
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_page(rule):
     sections = re.findall(r"^## (.+)$", rule.doc, re.MULTILINE)
-    assert [name for name in sections if name in {"Why", "Bad", "Good", "Not reported"}] == ["Why", "Bad", "Good", "Not reported"]
+    assert [name for name in sections if name in {"Why", "Bad", "Good", "Not reported"}] == [
+        "Why",
+        "Bad",
+        "Good",
+        "Not reported",
+    ]
     assert ("Fix" in sections) == (rule.fix is not None)
     assert ("Options" in sections) == (rule.options is not None)
     assert rule.stem == f"{rule.code.lower()}_{rule.name.replace('-', '_')}"

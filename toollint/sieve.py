@@ -30,11 +30,12 @@ _MADE = re.compile(rb"^(\w+)[ \t]*(?::[^=\r\n]+)?=[ \t]*(?:\w+\.)*(\w+)\(", re.M
 class _Import(NamedTuple):
     """``name`` (``*``: all) of a module, bound as ``alias``; ``path`` is its file, empty for a library's.
 
-    ``root`` is the first part of the module's name.
+    ``root`` and ``last`` are the first and the last part of what is imported.
     """
 
     path: str
     root: bytes
+    last: bytes
     name: bytes
     alias: bytes
 
@@ -83,8 +84,12 @@ class Sieve:
         mentioned = self._project.words(path)
         triggers = self._triggers[subject]
         leaves = [found for root, found in triggers.items() if root in mentioned or root == b"builtins"]
-        bound = frozenset(one.alias for one in self._imports_of(path) if one.root in triggers and not one.path)
-        direct = bound.union(*leaves)
+        renamed = frozenset(
+            one.alias
+            for one in self._imports_of(path)
+            if one.root in triggers and not one.path and one.alias != one.last
+        )
+        direct = renamed.union(*leaves)
         return direct | self._memoizers(path, direct) if subject == "memo" else direct
 
     def _memoizers(self, path: str, direct: frozenset[bytes]) -> set[bytes]:
@@ -132,7 +137,8 @@ class Sieve:
                     yield self._import(".".join(parts[:count]), b"*", alias.partition(b".")[0])
 
     def _import(self, module: str, name: bytes, alias: bytes) -> _Import:
-        return _Import(self._project.path_of(module) or "", module.partition(".")[0].encode(), name, alias)
+        root, last = module.partition(".")[0].encode(), module.rpartition(".")[2].encode() if name == b"*" else name
+        return _Import(self._project.path_of(module) or "", root, last, name, alias)
 
     def _aliases_of(self, path: str) -> list[tuple[bytes, bytes]]:
         if path not in self._aliases:

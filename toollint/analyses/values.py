@@ -20,13 +20,16 @@ from toollint.syntax import (
     Bind,
     Call,
     Chain,
+    Const,
     Expr,
     Link,
     Name,
     Return,
     Walrus,
+    argument,
     callee,
     is_none,
+    last_call,
     last_name,
     subscripted,
     walk,
@@ -101,9 +104,18 @@ class Values:
     def acquisition(self, scope: Scope, expr: Expr | None) -> Acquisition | None:
         """The catalogue's row where the expression is a call that acquires, whose value is the resource itself."""
         called = callee(expr.value if isinstance(expr, Await) else expr) if expr is not None else None
-        value = self.of(scope, called)
-        found = self.catalog.acquisition(value.name) if isinstance(value, Library) else None
-        return found if found is not None and not found.manager and found.element is None else None
+        return self._acquired(self.of(scope, called), last_call(expr))
+
+    def _acquired(self, called: Value | None, call: Call | None) -> Acquisition | None:
+        """The row of what is called, where the call gives the resource itself and the argument that it asks for."""
+        name = (
+            called.name if isinstance(called, Library) else called.full_name if isinstance(called, ClassFacts) else ""
+        )
+        found = self.catalog.acquisition(name) if name else None
+        if found is None or found.manager or found.element is not None:
+            return None
+        given = argument(call, found.when) if call is not None and found.when else None
+        return found if not found.when or (isinstance(given, Const) and bool(given.value)) else None
 
     def instance(self, scope: Scope, expr: Expr | None) -> Instance | None:
         """The object that an expression gives."""
@@ -114,7 +126,7 @@ class Values:
         if isinstance(link, Call):
             if value == Library("builtins.type") and len(link.args) == 1:
                 return _class_of(self.of(scope, link.args[0].value))
-            return self.called(value)
+            return self.called(value, link)
         if isinstance(link, Attr):
             if isinstance(value, Instance):
                 return self.attribute(value, link.name)
@@ -127,12 +139,12 @@ class Values:
             return value.args[-1][0]
         return None
 
-    def called(self, value: Value | None) -> Value | None:
+    def called(self, value: Value | None, call: Call | None = None) -> Value | None:
         """What a call of ``value`` gives."""
         if isinstance(value, Library):
-            found = self.catalog.acquisition(value.name)
-            if found is not None:
-                return None if found.manager or found.element is not None else Instance(Library(found.resource.name))
+            if self.catalog.acquisition(value.name) is not None:
+                found = self._acquired(value, call)
+                return None if found is None else Instance(Library(found.resource.name))
             tool = self.catalog.tool(value.name)
             made = tool.returns if tool is not None and tool.kind == "factory" else self.catalog.returns(value.name)
             return Instance(Library(made)) if made else None

@@ -163,8 +163,13 @@ class Table:
         for subject, names in subjects.items():
             roots: dict[str, set[str]] = {}
             for name in names:
-                roots.setdefault(name.partition(".")[0], set()).add(name.rpartition(".")[2])
+                roots.setdefault(name.partition(".")[0], set()).add(self._word(subject, name))
             yield from ((subject, root, words) for root, words in roots.items())
+
+    def _word(self, subject: str, name: str) -> str:
+        """What a text that uses the name mentions: its last part, or the argument without which it means nothing."""
+        row = self.rows["acquire"].get(self.aliases["acquire"].get(name, name), {}) if subject == "acquisition" else {}
+        return str(row.get("when") or name.rpartition(".")[2])
 
     def _names(self, section: str) -> list[str]:
         return [*self.rows[section], *self.aliases[section]]
