@@ -215,9 +215,6 @@ def test_effect_says_something_of_each_parameter_once():
     ("name", "bound"),
     [
         ("langchain_core.runnables.utils.get_function_nonlocals", 256),
-        ("fastmcp.tools.Tool.from_function", 5000),
-        ("fastmcp.FastMCP.add_tool", 5000),
-        ("google.adk.tools.FunctionTool", 1024),
     ],
 )
 def test_library_call_that_keeps_a_function(name, bound):

@@ -81,7 +81,7 @@ def _type(row: Type, facts: Facts, *, derived: bool) -> Iterator[str]:
         yield f"`closers` lacks {', '.join(missing)}"
     if facts["pydantic"] != row.pydantic:
         yield f"write `pydantic = {_toml(facts['pydantic'])}`"
-    yield from _as_key(row, facts["instance" if row.kind else "heir"])
+    yield from _as_key(row, facts["instance" if row.kind or derived else "heir"])
 
 
 def _tool(row: Tool, facts: Facts) -> Iterator[str]:

@@ -61,8 +61,10 @@ class CachedCall:
 
     @property
     def name(self) -> str:
-        """The function's bare name."""
-        return self.function.name.rpartition(".")[2]
+        """The function as callers write it: a method with its class."""
+        owner, _, name = self.function.name.rpartition(".")
+        cls = owner.rpartition(".")[2]
+        return f"{cls}.{name}" if cls[:1].isupper() else name
 
 
 @dataclass(frozen=True, eq=False)
