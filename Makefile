@@ -7,7 +7,7 @@ READY := .venv/.ready
 CHECK_PYTHON = $(PYTHON) -c 'import sys; \
   sys.exit(sys.version_info < (3, 10) and "toollint needs Python 3.10 or newer: try make PYTHON=python3.12")'
 
-.PHONY: demo test lint ecosystem bench clean
+.PHONY: demo test lint ecosystem catalogue catalogue-all bench clean
 
 demo: $(READY)
 	@echo '== toollint fixtures/demo_agent'
@@ -28,6 +28,14 @@ lint: $(READY)
 ecosystem: $(READY)
 	$(BIN)/python tools/frontends.py
 	$(BIN)/python tools/ecosystem.py
+
+catalogue: $(READY)
+	$(BIN)/python tools/catalogue.py smoke
+	$(BIN)/python tools/measured.py
+
+catalogue-all: $(READY)
+	$(BIN)/python tools/catalogue.py
+	$(BIN)/python tools/measured.py
 
 bench: $(READY)
 	$(BIN)/python bench/cold.py

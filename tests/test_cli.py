@@ -501,3 +501,24 @@ def test_an_error_of_ours_is_one_line(monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("toollint: internal error, please report it: ")
+
+
+def test_each_file_gets_the_configuration_nearest_to_it(project, capsys):
+    for name in ("loud", "quiet"):
+        (project / name).mkdir()
+        (project / name / "tool.py").write_text(LEAK)
+    (project / "quiet" / "toollint.toml").write_text('ignore = ["TL101"]\n')
+    assert main(["--output-format", "concise", "."]) == 1
+    whole = capsys.readouterr().out
+    assert "loud" in whole
+    assert "quiet" not in whole
+    assert main(["quiet/tool.py"]) == 0
+    assert main(["loud/tool.py"]) == 1
+
+
+def test_a_wrong_configuration_further_down_is_one_line(project, capsys):
+    (project / "inner").mkdir()
+    (project / "inner" / "a.py").write_text(CLEAN)
+    (project / "inner" / "toollint.toml").write_text('selct = ["TL1"]\n')
+    assert main(["."]) == 2
+    assert "inner/toollint.toml:1: unknown key `selct`: did you mean `select`?" in capsys.readouterr().err

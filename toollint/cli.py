@@ -235,9 +235,11 @@ def _common_folder(options: _Options) -> Path:
 
 
 def _run(options: _Options, config: Config, data: bytes | None) -> Report:
-    from toollint import engine
+    from toollint import engine, rules
+    from toollint.config import ConfigError, Nearest
     from toollint.files import MissingPath
 
+    one_for_all = options.isolated or options.config
     quiet = options.no_progress or options.quiet or options.stdin
     progress = None if quiet or not _is_terminal(sys.stderr) else _Progress()
     try:
@@ -249,8 +251,9 @@ def _run(options: _Options, config: Config, data: bytes | None) -> Report:
             stdin_filename=options.stdin_filename,
             jobs=options.jobs,
             progress=progress,
+            nearest=None if one_for_all else Nearest(rules.load(), options.overrides),
         )
-    except MissingPath as error:
+    except (MissingPath, ConfigError) as error:
         raise click.ClickException(str(error)) from error
     finally:
         if progress:

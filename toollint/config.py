@@ -157,6 +157,35 @@ def load(
     return Config(**merged, catalogue=_catalogue(documents), root=file.absolute().parent if file else None)
 
 
+class Nearest:
+    """The configuration for each folder, each file read once; ``overrides`` as for `load`."""
+
+    def __init__(self, rules: Sequence[Rule], overrides: Mapping[str, object] | None = None) -> None:
+        """Take what `load` takes."""
+        self._rules, self._overrides = rules, overrides
+        self._files: dict[Path, Path | None] = {}
+        self._configs: dict[Path | None, Config] = {}
+
+    def __call__(self, folder: Path) -> Config:
+        """Return the configuration for files in an absolute folder.
+
+        Raises:
+            ConfigError: whatever is wrong with it.
+        """
+        file = self._file(folder)
+        if file not in self._configs:
+            self._configs[file] = load(
+                folder, rules=self._rules, config_file=file, isolated=file is None, overrides=self._overrides
+            )
+        return self._configs[file]
+
+    def _file(self, folder: Path) -> Path | None:
+        if folder not in self._files:
+            above = self._file(folder.parent) if folder.parent != folder else None
+            self._files[folder] = _file_in(folder) or above
+        return self._files[folder]
+
+
 def _catalogue(documents: Sequence[_Document]) -> tuple[str, ...]:
     """The tables of libraries in the documents, compiled, each over those before it."""
     tables: tuple[str, ...] = ()
@@ -219,12 +248,13 @@ class _CommandLine:
 
 def _nearest(start: Path) -> Path | None:
     start = start.absolute()
-    for folder in (start, *start.parents):
-        for name in _NAMES:
-            path = folder / name
-            if path.is_file() and (name != "pyproject.toml" or _is_ours(path)):
-                return path
-    return None
+    return next(filter(None, map(_file_in, (start, *start.parents))), None)
+
+
+def _file_in(folder: Path) -> Path | None:
+    """Return the configuration that a folder itself holds."""
+    paths = (folder / name for name in _NAMES)
+    return next((path for path in paths if path.is_file() and (path.name != "pyproject.toml" or _is_ours(path))), None)
 
 
 def _is_ours(pyproject: Path) -> bool:

@@ -83,7 +83,9 @@ def groups() -> dict[str, Group]:
 
 def _group(path: Path) -> Group:
     text = path.read_text(encoding="utf-8")
-    words = {key: frozenset(names.split()) for key, names in re.findall(r"^# (modules|old names of): (.*)$", text, re.M)}
+    words = {
+        key: frozenset(names.split()) for key, names in re.findall(r"^# (modules|old names of): (.*)$", text, re.M)
+    }
     modules = words.get("modules", frozenset())
     library = sys.stdlib_module_names if "stdlib" in modules else frozenset()
     return Group(path.stem, modules | library, words.get("old names of", frozenset()))

@@ -28,7 +28,9 @@ PROTOCOLS = {"with": "with_", "async_with": "async_with"}
 def differences(row: Acquisition, found: dict[str, Any]) -> Iterator[str]:
     """Say which claims of an acquiring call and its resource a measurement denies."""
     resource = row.resource
-    remains = {when: any(count > 0 for count in found[when]) for when in ("made", "used", "dropped", "collected", "closed")}
+    remains = {
+        when: any(count > 0 for count in found[when]) for when in ("made", "used", "dropped", "collected", "closed")
+    }
     if not remains["used"]:
         yield "holds nothing that can be counted when it is used"
     if remains["closed"]:
@@ -71,7 +73,12 @@ def calls(python: Path) -> list[str]:
     listing = "import json, subjects; print(json.dumps(list(subjects.SUBJECTS)))"
     addresses = dict.fromkeys(("POSTGRESQL", "REDIS", "HTTP"), "")
     run = subprocess.run(
-        [str(python), "-c", listing], check=True, cwd=INSIDE, env={**os.environ, **addresses}, capture_output=True, text=True
+        [str(python), "-c", listing],
+        check=True,
+        cwd=INSIDE,
+        env={**os.environ, **addresses},
+        capture_output=True,
+        text=True,
     )
     names: list[str] = json.loads(run.stdout)
     return names

@@ -140,20 +140,28 @@ SUBJECTS: dict[str, Subject] = {
     "asyncio.new_event_loop": Subject(asyncio.new_event_loop),
     "concurrent.futures.ThreadPoolExecutor": Subject(call("concurrent.futures:ThreadPoolExecutor", 1), submit),
     "concurrent.futures.ProcessPoolExecutor": Subject(call("concurrent.futures:ProcessPoolExecutor", 1), submit),
-    "http.client.HTTPConnection": Subject(call("http.client:HTTPConnection", HTTP.removeprefix("http://")), method("connect")),
+    "http.client.HTTPConnection": Subject(
+        call("http.client:HTTPConnection", HTTP.removeprefix("http://")), method("connect")
+    ),
     "urllib.request.urlopen": Subject(call("urllib.request:urlopen", HTTP)),
     "logging.FileHandler": Subject(call("logging:FileHandler", FILE)),
     "os.scandir": Subject(call("os:scandir", "/"), next),
     # databases
-    "aiosqlite.connect": Subject(call("aiosqlite:connect", FOLDER / "aiosqlite"), method("execute_fetchall", "select 1")),
+    "aiosqlite.connect": Subject(
+        call("aiosqlite:connect", FOLDER / "aiosqlite"), method("execute_fetchall", "select 1")
+    ),
     "asyncpg.connect": Subject(call("asyncpg:connect", POSTGRESQL), method("fetch", "select 1")),
-    "asyncpg.create_pool": Subject(call("asyncpg:create_pool", POSTGRESQL, min_size=1, max_size=1), method("fetch", "select 1")),
+    "asyncpg.create_pool": Subject(
+        call("asyncpg:create_pool", POSTGRESQL, min_size=1, max_size=1), method("fetch", "select 1")
+    ),
     "duckdb.connect": Subject(call("duckdb:connect", FOLDER / "duckdb"), method("execute", "select 1")),
     "psycopg.connect": Subject(call("psycopg:connect", POSTGRESQL), query),
     "psycopg.AsyncConnection.connect": Subject(
         call("psycopg:AsyncConnection.connect", POSTGRESQL), method("execute", "select 1")
     ),
-    "psycopg_pool.ConnectionPool": Subject(call("psycopg_pool:ConnectionPool", POSTGRESQL, min_size=1, open=True), lent),
+    "psycopg_pool.ConnectionPool": Subject(
+        call("psycopg_pool:ConnectionPool", POSTGRESQL, min_size=1, open=True), lent
+    ),
     "psycopg_pool.AsyncConnectionPool": Subject(
         call("psycopg_pool:AsyncConnectionPool", POSTGRESQL, min_size=1), opened_and_lent
     ),
