@@ -170,19 +170,19 @@ def test_the_mended_tool_is_silent():
 TABLE = """
 import {root}
 
-SEEN: dict[{name}, int] = {{}}
+SEEN_{slug}: dict[{name}, int] = {{}}
 
 
-def count(key: {name}) -> int:
-    SEEN[key] = SEEN.get(key, 0) + 1
-    return SEEN[key]
+def count_{slug}(key: {name}) -> int:
+    SEEN_{slug}[key] = SEEN_{slug}.get(key, 0) + 1
+    return SEEN_{slug}[key]
 """
 KINDS = ("graph", "tool", "agent", "session")
 
 
 def table(kind):
-    """A module that counts calls by an object of the type."""
-    return TABLE.format(root=kind.name.partition(".")[0], name=kind.name)
+    """A module that counts calls by an object of the type, under names that no other module mentions."""
+    return TABLE.format(root=kind.name.partition(".")[0], name=kind.name, slug=kind.name.replace(".", "_"))
 
 
 def outcome(kind):

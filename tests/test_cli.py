@@ -522,3 +522,10 @@ def test_a_wrong_configuration_further_down_is_one_line(project, capsys):
     (project / "inner" / "toollint.toml").write_text('selct = ["TL1"]\n')
     assert main(["."]) == 2
     assert "inner/toollint.toml:1: unknown key `selct`: did you mean `select`?" in capsys.readouterr().err
+
+
+def test_modules_in_the_current_folder_are_never_imported(project):
+    for name in ("json", "click", "ast"):
+        (project / f"{name}.py").write_text('raise SystemExit("imported")\n')
+    done = subprocess.run([*COMMAND, "."], cwd=project, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "No problems found in 3 files.\n")

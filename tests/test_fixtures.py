@@ -1,7 +1,6 @@
-"""Every fixture: exactly the findings that it asks for, in both front ends, and the fixed form that stands beside it."""
+"""Every fixture: exactly the findings that it asks for, in both front ends, and its fixed form beside it."""
 
 from __future__ import annotations
-
 
 import pytest
 from fixture_format import FIXTURES, cases, files_of, twin, wants, without_wants

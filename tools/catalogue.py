@@ -84,7 +84,8 @@ def groups() -> dict[str, Group]:
 def _group(path: Path) -> Group:
     text = path.read_text(encoding="utf-8")
     words = {
-        key: frozenset(names.split()) for key, names in re.findall(r"^# (modules|old names of): (.*)$", text, re.M)
+        key: frozenset(names.split())
+        for key, names in re.findall(r"^# (modules|old names of): (.*)$", text, re.MULTILINE)
     }
     modules = words.get("modules", frozenset())
     library = sys.stdlib_module_names if "stdlib" in modules else frozenset()

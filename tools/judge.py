@@ -96,9 +96,8 @@ def _tool(row: Tool, facts: Facts) -> Iterator[str]:
 def _effect(row: Effect, facts: Facts) -> Iterator[str]:
     if "positional" in facts:
         positional = [name for name in facts["positional"] if name not in {"self", "cls"}]
-        if len(row.params) > len(positional) or any(
-            real not in {"", name} for name, real in zip(row.params, positional)
-        ):
+        named = [real or name for name, real in zip(row.params, positional, strict=False)]
+        if list(row.params) != named:
             yield f"`params` is {list(row.params)} but the positional parameters are {positional}"
     if "parameters" in facts and "" not in facts["parameters"]:
         unknown = sorted({*row.owns, *row.retains, *row.borrows, *row.registers} - {*facts["parameters"]})

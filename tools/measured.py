@@ -1,8 +1,8 @@
-"""Holds what the catalogue says of run time against measurements: what leaks, what ``with`` closes, what is lazy.
+"""Holds what the catalogue says of run time against measurements: what leaks, what is lazy, what ``with`` closes.
 
 Usage: ``python tools/measured.py [CALL...]``; a call is one of `inside/subjects.py`, no call means all of them. They run
-in the environment of the smoke group, against the servers of `servers.py`. Exits with 1 where a row differs. Only signs
-count: whether anything remains, never how much.
+in the environment of the smoke group, against the servers of `servers.py`. Only signs count: whether anything remains,
+never how much. Exits with 1 where a row differs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import servers
 from toollint.catalog import Acquisition, load
 
 INSIDE = Path(__file__).parent / "inside"
+STAGES = ("made", "used", "dropped", "collected", "closed")
 PROTOCOLS = {"with": "with_", "async_with": "async_with"}
 
 
@@ -91,11 +92,11 @@ def check(row: Acquisition, found: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Measure the calls named on the command line, or all, two at a time."""
+    """Measure the calls named on the command line, or all, four at a time: they mostly wait."""
     python = environments.python("smoke", "catalogue")
     names = sys.argv[1:] or calls(python)
     rows = [load().acquisition(name) for name in names]
-    with servers.running() as addresses, ThreadPoolExecutor(2) as pool:
+    with servers.running() as addresses, ThreadPoolExecutor(4) as pool:
         found = pool.map(lambda row: check(row, measure(python, row, addresses)), rows)
         wrong = [line for lines in found for line in lines]
     print("\n".join([*wrong, f"{len(names)} calls measured, {len(wrong)} differences"]))

@@ -3,8 +3,8 @@
 Usage: ``measure.py CALL RELEASE``: the acquiring call as `subjects.py` has it, and the name of the releasing method.
 Prints one line of JSON: counts of file descriptors, threads and child processes above those before, for `OBJECTS`
 objects at a time, after they were ``made``, ``used``, ``dropped``, ``collected`` (by the garbage collector) and
-``closed``; ``second`` (``ok`` or ``raises``); ``with`` and ``async_with`` (``releases``, ``keeps`` or ``raises``, absent
-where the protocol is).
+``closed``; ``second`` (``ok`` or ``raises``); ``with`` and ``async_with`` (``releases``, ``keeps`` or ``raises``; not
+there where the protocol is not).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import inspect
 import json
 import os
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 import subjects
 
 OBJECTS = 3
-_PAUSE = 0.2  # seconds: threads and sockets go a little after their release
+_PATIENCE = 1.0  # seconds: threads and sockets go a little after their release
 
 
 def counts() -> tuple[int, int, int]:
@@ -34,7 +35,7 @@ def counts() -> tuple[int, int, int]:
         except OSError:
             continue  # it ended just now
         children += int(parent) == os.getpid() and state != "Z"
-    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task")), children
+    return len([*Path("/proc/self/fd").iterdir()]), len([*Path("/proc/self/task").iterdir()]), children
 
 
 async def settled(value: Any) -> Any:
@@ -77,11 +78,10 @@ class Measurement:
         gc.disable()
         del thing
         things.clear()
-        await asyncio.sleep(_PAUSE)
-        found["dropped"] = above(before)
+        found["dropped"] = await remaining(before)
         gc.enable()
-        await calm()
-        found["collected"] = above(before)
+        gc.collect()
+        found["collected"] = await remaining(before)
         return found
 
     async def closed(self) -> dict[str, Any]:
@@ -90,8 +90,7 @@ class Measurement:
         things = [await self.made(use=True) for _ in range(OBJECTS)]
         for thing in things:
             await self.close(thing)
-        await asyncio.sleep(_PAUSE)
-        found: dict[str, Any] = {"closed": above(before)}
+        found: dict[str, Any] = {"closed": await remaining(before)}
         try:
             await self.close(things[0])
         except Exception:  # noqa: BLE001 - which exception is the library's business
@@ -116,8 +115,7 @@ class Measurement:
             except (TypeError, RuntimeError, NotImplementedError):
                 found[key] = "raises"
             else:
-                await asyncio.sleep(_PAUSE)
-                found[key] = "keeps" if any(each > 0 for each in above(before)) else "releases"
+                found[key] = "keeps" if any(count > 0 for count in await remaining(before)) else "releases"
             await settled(getattr(thing, self.release)())
         return found
 
@@ -135,11 +133,19 @@ async def within_async(thing: Any, use: Any) -> None:
 
 
 async def calm() -> tuple[int, int, int]:
-    """The counts after everything has gone that will go."""
+    """The counts after what went before has gone."""
     gc.collect()
-    await asyncio.sleep(_PAUSE)
+    await asyncio.sleep(_PATIENCE / 5)
     gc.collect()
     return counts()
+
+
+async def remaining(before: tuple[int, int, int]) -> list[int]:
+    """How many more there are after everything has gone that will go soon."""
+    deadline = time.monotonic() + _PATIENCE
+    while any(count > 0 for count in above(before)) and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+    return above(before)
 
 
 def above(before: tuple[int, int, int]) -> list[int]:

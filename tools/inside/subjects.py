@@ -114,7 +114,7 @@ def ping_over(pool: Any) -> None:
 
 def child() -> list[str]:
     """A command that ends by itself, and too late to end before it is counted."""
-    return [sys.executable, "-c", "import time; time.sleep(3)"]
+    return [sys.executable, "-c", "import time; time.sleep(4)"]
 
 
 def written() -> Path:
