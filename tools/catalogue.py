@@ -149,15 +149,19 @@ class Check:
         return best.name if rank(name, best.modules) else ""
 
     def _judge(self, row: Row) -> None:
-        """Compare a row with each thing that its names stand for: some are subclasses of the first."""
+        """Compare a row with each thing that its names stand for: some are subclasses of the first.
+
+        What an older release has under a name counts only where no newer one has any.
+        """
         found: dict[str, tuple[str, judge.Facts]] = {}
         for name in row.names:
             facts = self._found(row, name)
             if facts is not None:
                 found.setdefault(facts["id"], (name, facts))
+        newest = {id: each for id, each in found.items() if not each[1]["old"]} or found
         wrong = [
             f"{row.where}: {difference}" if name == row.record.name else f"{row.where}: as `{name}`: {difference}"
-            for name, facts in found.values()
+            for name, facts in newest.values()
             for difference in judge.differences(row.record, facts, derived=row.record.name in self.resources)
         ]
         self.counts["rows"] += bool(found)
@@ -178,7 +182,7 @@ class Check:
         facts = next((each for each in (newest, *older) if each and "error" not in each), None)
         if facts is not None:
             self.counts["names"] += 1
-            return facts | {"id": f"{group} {facts['id']}"}
+            return facts | {"id": f"{group} {facts['id']}", "old": facts is not newest}
         if not newest or self._may_be_old(row, name):
             self.counts["of other groups"] += 1
         else:

@@ -1,7 +1,7 @@
 """Holds what the catalogue says of run time against measurements: what leaks, what is lazy, what ``with`` closes.
 
-Usage: ``python tools/measured.py [CALL...]``; a call is one of `inside/subjects.py`, no call means all of them. They run
-in the environment of the smoke group, against the servers of `servers.py`. Only signs count: whether anything remains,
+Usage: ``python tools/measured.py [CALL...]``: calls of `inside/subjects.py`, none means all of them. They run in
+the environment of the smoke group, against the servers of `servers.py`. Only signs count: whether anything remains,
 never how much. Exits with 1 where a row differs.
 """
 
@@ -40,7 +40,8 @@ def differences(row: Acquisition, found: dict[str, Any]) -> Iterator[str]:
         yield f"`lazy` is {row.lazy} but three new ones hold {found['made']}"
     leak = _leak(remains)
     if resource.leak not in {leak, "unknown"}:
-        yield f'`leak` is "{resource.leak}" but measured "{leak}": {found["dropped"]} after del, {found["collected"]} after gc'
+        left = f"{found['dropped']} after del, {found['collected']} after gc"
+        yield f'`leak` is "{resource.leak}" but measured "{leak}": {left}'
     if resource.second_close not in {found["second"], "unknown"}:
         yield f'`second-close` is "{resource.second_close}" but measured "{found["second"]}"'
     for protocol, field in PROTOCOLS.items():

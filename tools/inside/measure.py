@@ -143,7 +143,7 @@ async def calm() -> tuple[int, int, int]:
 async def remaining(before: tuple[int, int, int]) -> list[int]:
     """How many more there are after everything has gone that will go soon."""
     deadline = time.monotonic() + _PATIENCE
-    while any(count > 0 for count in above(before)) and time.monotonic() < deadline:
+    while any(count > 0 for count in above(before)) and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.02)
     return above(before)
 

@@ -79,11 +79,14 @@ def of_class(cls: type) -> dict[str, Any]:
 
 
 def as_key(cls: type) -> dict[str, bool]:
-    """Whether instances can be hashed, weakly referenced, and are compared by value."""
+    """Whether instances can be hashed, weakly referenced, and are found by value.
+
+    Where the hash is that of the identity, so is what a dict finds, whatever ``==`` says.
+    """
     return {
         "hashable": getattr(cls, "__hash__", None) is not None,
         "weakref": getattr(cls, "__weakrefoffset__", 0) != 0,
-        "eq_by_value": getattr(cls, "__eq__", None) is not object.__eq__,
+        "eq_by_value": cls.__eq__ is not object.__eq__ and cls.__hash__ is not object.__hash__,
     }
 
 
