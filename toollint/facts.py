@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from toollint.model import Place, Span
 from toollint.source import identifiers
@@ -80,23 +80,26 @@ class Scope:
         return None
 
 
+_Node = TypeVar("_Node", Def, Class)
+
+
 @dataclass(frozen=True, eq=False)
-class FunctionFacts:
-    """A function or method; ``origin`` is where its top-level item starts, which its nodes' spans are relative to."""
+class _Definition(Generic[_Node]):
+    """What functions and classes have in common.
+
+    ``origin`` is where the top-level item starts that the nodes' spans are relative to; ``scope`` is that of the body.
+    """
 
     name: str
     qualname: str
     load: Callable[[], Stmt]
     origin: int
     scope: Scope
-    cls: ClassFacts | None
 
     @cached_property
-    def node(self) -> Def:
+    def node(self) -> _Node:
         """The definition, translated when it is first looked into."""
-        node = self.load()
-        assert isinstance(node, Def)
-        return node
+        return cast("_Node", self.load())
 
     @property
     def module(self) -> ModuleFacts:
@@ -105,8 +108,24 @@ class FunctionFacts:
 
     @property
     def outer(self) -> Scope:
-        """The scope that the definition stands in, where its decorators and annotations are evaluated."""
+        """The scope that it stands in, where its decorators, bases and annotations are evaluated."""
         return self.scope.parent or self.scope
+
+    @property
+    def place(self) -> Place:
+        """Its name."""
+        return self.at(self.node.name_start, self.node.name_end)
+
+    def at(self, start: int, end: int) -> Place:
+        """The place of a node in it."""
+        return Place(self.module.path, Span(self.origin + start, self.origin + end))
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionFacts(_Definition[Def]):
+    """A function, or a method of ``cls``."""
+
+    cls: ClassFacts | None
 
     @property
     def decorators(self) -> tuple[Expr, ...]:
@@ -130,52 +149,15 @@ class FunctionFacts:
         """Whether its first parameter is the class."""
         return has_word(self.node.decorators, "classmethod") or self.name in {"__new__", "__init_subclass__"}
 
-    @property
-    def place(self) -> Place:
-        """The function's name."""
-        return self.at(self.node.name_start, self.node.name_end)
-
-    def at(self, start: int, end: int) -> Place:
-        """The place of a node of this function."""
-        return Place(self.module.path, Span(self.origin + start, self.origin + end))
-
 
 @dataclass(frozen=True, eq=False)
-class ClassFacts:
+class ClassFacts(_Definition[Class]):
     """A class; its body's names are those of ``scope``."""
-
-    name: str
-    qualname: str
-    load: Callable[[], Stmt]
-    origin: int
-    scope: Scope
-
-    @cached_property
-    def node(self) -> Class:
-        """The definition, translated when it is first looked into."""
-        node = self.load()
-        assert isinstance(node, Class)
-        return node
-
-    @property
-    def module(self) -> ModuleFacts:
-        """The file that defines it."""
-        return self.scope.module
-
-    @property
-    def outer(self) -> Scope:
-        """The scope that the class statement stands in, where its bases and decorators are evaluated."""
-        return self.scope.parent or self.scope
 
     @property
     def full_name(self) -> str:
         """Module and qualified name: what other files, and the catalogue, call it."""
         return f"{self.module.name}.{self.qualname}"
-
-    @property
-    def place(self) -> Place:
-        """The class's name."""
-        return self.at(self.node.name_start, self.node.name_end)
 
     @property
     def bases(self) -> tuple[Arg, ...]:
@@ -207,10 +189,6 @@ class ClassFacts:
     def functions(self) -> tuple[FunctionFacts, ...]:
         """Every method that the body defines, also those that a later one replaces (a property's setter)."""
         return tuple(b for found in self.scope.bindings.values() for b in found if isinstance(b, FunctionFacts))
-
-    def at(self, start: int, end: int) -> Place:
-        """The place of a node of this class's body."""
-        return Place(self.module.path, Span(self.origin + start, self.origin + end))
 
 
 @dataclass(frozen=True, eq=False)
