@@ -6,6 +6,7 @@ and heavy (langgraph #3842). Only memos that outlive a call count: one made insi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from toollint.analyses.growth import is_finite
 from toollint.analyses.memoizers import Applied, applied
 from toollint.analyses.values import Method, Values
 from toollint.analyses.weights import Weight
-from toollint.catalog import Memoized
+from toollint.catalog import Catalog, Memoized
 from toollint.facts import ClassFacts, Code, FunctionFacts, ModuleFacts, Scope, code_of
 from toollint.model import Place
 from toollint.project import Library, Variable
@@ -81,13 +82,15 @@ class Memo:
     def find(cls, values: Values, module: ModuleFacts) -> Iterator[Memo | CachedCall]:
         """The memoized functions of a file and its calls of third-party memoized functions."""
         words = values.sieve.words(module.path, "memo")
+        calls_foreign = not _foreign(values.catalog).isdisjoint(values.project.words(module.path))
         for code in code_of(module, words):
             if code.function is None:
                 yield from cls._wrapped(values, code)
                 continue
             if _outlives_calls(code.function.outer):
                 yield from cls._decorated(values, code.function)
-            yield from _cached_calls(values, code, words)
+            if calls_foreign:
+                yield from _cached_calls(values, code, words)
 
     @classmethod
     def _decorated(cls, values: Values, function: FunctionFacts) -> Iterator[Memo]:
@@ -223,6 +226,12 @@ def _stores_coroutines(memoizer: Applied, function: FunctionFacts) -> bool:
 
 
 # --- calls of third-party functions ------------------------------------------------------------------------------
+
+
+@functools.cache
+def _foreign(catalog: Catalog) -> frozenset[bytes]:
+    """The bare names of the functions that their libraries memoize."""
+    return frozenset(name.rpartition(".")[2].encode() for name in catalog.names("memoized"))
 
 
 def _cached_calls(values: Values, code: Code, words: frozenset[bytes]) -> Iterator[CachedCall]:
