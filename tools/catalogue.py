@@ -158,10 +158,10 @@ class Check:
             facts = self._found(row, name)
             if facts is not None:
                 found.setdefault(facts["id"], (name, facts))
-        newest = {id: each for id, each in found.items() if not each[1]["old"]} or found
+        newest = [each for each in found.values() if not each[1]["old"]] or [*found.values()]
         wrong = [
             f"{row.where}: {difference}" if name == row.record.name else f"{row.where}: as `{name}`: {difference}"
-            for name, facts in newest.values()
+            for name, facts in newest
             for difference in judge.differences(row.record, facts, derived=row.record.name in self.resources)
         ]
         self.counts["rows"] += bool(found)
