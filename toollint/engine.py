@@ -142,7 +142,7 @@ def run(  # noqa: PLR0913 - the command's own options
     found = [path.absolute() for path in files.discover(paths, config)]
     reports = []
     for each, group in _by_config(found, nearest or (lambda _: config)):
-        diagnostics = pool.spread(_check_some, group, each, jobs, progress)
+        diagnostics = pool.spread(_checker, group, each, jobs, progress)
         reports.append(_report(Workspace(each), group, mode, write=True, diagnostics=diagnostics))
     return _merged(reports)
 
@@ -197,8 +197,8 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _check_some(paths: Sequence[str], config: Config) -> list[Diagnostic]:
-    return check_files(Workspace(config), paths)
+def _checker(config: Config) -> Callable[[Sequence[str]], list[Diagnostic]]:
+    return partial(check_files, Workspace(config))
 
 
 def _report(

@@ -19,22 +19,38 @@ _WORTHWHILE = 64
 _CHUNKS = 4
 """Pieces of work for each process: few enough to share a project's files, enough to even out."""
 
-Work: TypeAlias = Callable[[Sequence[str], Config], list[Diagnostic]]
+Work: TypeAlias = Callable[[Sequence[str]], list[Diagnostic]]
+Make: TypeAlias = Callable[[Config], Work]
 Progress: TypeAlias = Callable[[int, int], None]
 
 
-def spread(work: Work, paths: Sequence[str], config: Config, jobs: int, progress: Progress | None) -> list[Diagnostic]:
-    """Call ``work`` on chunks of the paths in ``jobs`` processes (0: one a processor); neighbours stay together."""
+def spread(make: Make, paths: Sequence[str], config: Config, jobs: int, progress: Progress | None) -> list[Diagnostic]:
+    """Do the work that ``make`` gives on chunks of the paths in ``jobs`` processes (0: one a processor).
+
+    ``make`` is called once in each process, so that its chunks share what they look into; neighbours stay together.
+    """
     jobs = jobs or os.cpu_count() or 1
     if jobs == 1 or len(paths) < _WORTHWHILE:
-        return work(paths, config)
+        return make(config)(paths)
     size = -(-len(paths) // (jobs * _CHUNKS))
     chunks = [paths[start : start + size] for start in range(0, len(paths), size)]
-    return _in_processes(work, chunks, config, jobs, progress)
+    return _in_processes(make, chunks, config, jobs, progress)
+
+
+_work: list[Work] = []
+"""What this process was started for."""
+
+
+def _start(make: Make, config: Config) -> None:
+    _work[:] = [make(config)]
+
+
+def _do(paths: Sequence[str]) -> list[Diagnostic]:
+    return _work[0](paths)
 
 
 def _in_processes(
-    work: Work, chunks: list[Sequence[str]], config: Config, jobs: int, progress: Progress | None
+    make: Make, chunks: list[Sequence[str]], config: Config, jobs: int, progress: Progress | None
 ) -> list[Diagnostic]:
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - dear, and small runs need none
     from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
@@ -42,10 +58,10 @@ def _in_processes(
     total, done = sum(map(len, chunks)), 0
     found: list[Diagnostic] = []
     broken_off: list[Sequence[str]] = []
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=_start, initargs=(make, config)) as pool:
         futures: list[Future[list[Diagnostic]]] = []
         with suppress(BrokenProcessPool):  # a process may die before everything is handed out
-            futures.extend(pool.submit(work, chunk, config) for chunk in chunks)
+            futures.extend(pool.submit(_do, chunk) for chunk in chunks)
         for chunk, future in zip(chunks, futures, strict=False):
             try:
                 found += future.result()
@@ -55,20 +71,20 @@ def _in_processes(
             if progress is not None:
                 progress(done, total)
     for chunk in (*broken_off, *chunks[len(futures) :]):
-        found += _by_halves(work, chunk, config)
+        found += _by_halves(make, chunk, config)
     return found
 
 
-def _by_halves(work: Work, paths: Sequence[str], config: Config) -> list[Diagnostic]:
+def _by_halves(make: Make, paths: Sequence[str], config: Config) -> list[Diagnostic]:
     """What is found in files of which one may end the process that looks into it: then it is told apart by halving."""
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
     from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
 
     try:
-        with ProcessPoolExecutor(1) as alone:
-            return alone.submit(work, paths, config).result()
+        with ProcessPoolExecutor(1, initializer=_start, initargs=(make, config)) as alone:
+            return alone.submit(_do, paths).result()
     except BrokenProcessPool:
         if len(paths) == 1:
             return [broken("TL998", paths[0], "reading this file ended the process that did it")]
     middle = len(paths) // 2
-    return _by_halves(work, paths[:middle], config) + _by_halves(work, paths[middle:], config)
+    return _by_halves(make, paths[:middle], config) + _by_halves(make, paths[middle:], config)
