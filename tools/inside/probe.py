@@ -78,7 +78,7 @@ def of_class(cls: type) -> dict[str, Any]:
     return {"members": members, "pydantic": pydantic, "instance": instance, "heir": heir}
 
 
-def as_key(cls: type) -> dict[str, bool]:
+def as_key(cls: Any) -> dict[str, bool]:
     """Whether instances can be hashed, weakly referenced, and are found by value.
 
     Where the hash is that of the identity, so is what a dict finds, whatever ``==`` says.
