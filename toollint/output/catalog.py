@@ -200,6 +200,7 @@ _WEIGHTS = {
     "low": "low: too slight to be reported in a tool",
     "none": "none: it holds nothing and is never reported",
 }
+_LLM_WEIGHT = "a tool that never releases it is reported with TL101's option `llm-clients`"
 _BLOCKS = {
     "releases": "releases it",
     "keeps": "leaves it open",
@@ -219,7 +220,7 @@ def _of_resource(row: dict[str, Any], call: Entry | None) -> list[Fact]:
         ("entering", "" if row["yields"] == "self" else f"gives something else: {row['yields']}"),
         ("if dropped", _LEAKS[row["leak"]]),
         ("event loop", "belongs to the one that used it first" if row["loop-bound"] else ""),
-        ("weight", _WEIGHTS[row["weight"]]),
+        ("weight", _LLM_WEIGHT if row["category"] == "llm" else _WEIGHTS[row["weight"]]),
         ("in caches", _in_caches(row)),
         ("deprecated", row["deprecated"]),
     ]
