@@ -19,10 +19,10 @@ from toollint.analyses.kinds import Kept, held, kept, kept_by
 from toollint.analyses.uses import Use, uses_in
 from toollint.analyses.values import Instance, Values
 from toollint.catalog import Container as Row
-from toollint.facts import ClassFacts, Code, ModuleFacts, Scope, code_of
+from toollint.facts import Assigned, ClassFacts, Code, ModuleFacts, Scope, code_of
 from toollint.model import Place
 from toollint.project import Library, Variable
-from toollint.syntax import Bind, Chain, Collection, Dict, Expr, Name, callee, last_call, prefix, walk
+from toollint.syntax import Attr, Bind, Chain, Collection, Dict, Expr, Name, callee, is_none, last_call, prefix, walk
 
 _SHAPES = {"mapping": "dict", "sequence": "list", "set": "set"}
 _DEFAULTDICT = "collections.defaultdict"
@@ -184,10 +184,25 @@ class Container:
 
     def keeps_value(self, write: Use) -> Kept | None:
         """What a write stores that matters, itself or in a field: by its value, or by the annotation."""
-        if write.value is None or _is_empty(write.value):
+        value = self._made(write)
+        if value is None or _is_empty(value):
             return None
-        found = kept_by(self.values, write.code.scope, write.value) or self._annotated_kept(-1)
-        return found or held(self.values, self.values.instance(write.code.scope, write.value))
+        found = kept_by(self.values, write.code.scope, value) or self._annotated_kept(-1)
+        return found or held(self.values, self.values.instance(write.code.scope, value))
+
+    def _made(self, write: Use) -> Expr | None:
+        """What is stored; of a name that was first looked up in this container, what else it is bound to."""
+        found = write.code.scope.bindings.get(write.value.id, ()) if isinstance(write.value, Name) else ()
+        values = [binding.stmt.value for binding in found if isinstance(binding, Assigned)]
+        made = [value for value in values if value is not None and not is_none(value) and not self._looks_up(value)]
+        return made[0] if len(made) == 1 and len(values) == len(found) else write.value
+
+    def _looks_up(self, value: Expr) -> bool:
+        """Whether an expression asks something of this name: ``CACHE.get(key)``."""
+        if not isinstance(value, Chain):
+            return False
+        names = [link.name for link in value.links if isinstance(link, Attr)]
+        return self.name in names or (isinstance(value.base, Name) and value.base.id == self.name)
 
     def _annotated_kept(self, index: int) -> Kept | None:
         if not self.annotated or (index == 0 and self.row.shape == "mapping" and len(self.annotated) < 2):
