@@ -19,7 +19,8 @@ Removes the comment, or only the codes in it that silence nothing (safe: comment
 tools stay, and a bare `# noqa` is never touched.
 
 ## Not reported
-Codes of rules that did not run; codes that are not toollint's; a bare `# noqa`, which other tools read too.
+Codes of rules that did not run, or crashed; codes that are not toollint's; a bare `# noqa`, which other tools read too;
+a bare `# toollint: ignore` unless every default rule ran.
 """
 
 from collections.abc import Iterator
