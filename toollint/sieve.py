@@ -41,7 +41,7 @@ class _Import(NamedTuple):
 
 
 class Sieve:
-    """The identifiers of interest, by file and subject (``acquisition``, ``memo``, ``kind``)."""
+    """The identifiers of interest, by file and subject (``acquisition``, ``memo``)."""
 
     def __init__(self, project: Project) -> None:
         """Take the project whose imports are followed."""
