@@ -62,6 +62,13 @@ def scan(utf8: bytes) -> tuple[list[Statement], list[Span]]:
     return _Lexer(utf8).run()
 
 
+def strings(utf8: bytes) -> list[Span]:
+    """Return the string literals from quote to quote, in source order; an f-string is one with all in its fields."""
+    lexer = _Lexer(utf8)
+    lexer.run()
+    return lexer.strings
+
+
 class _Lexer:
     def __init__(self, utf8: bytes) -> None:
         self.utf8 = utf8
@@ -71,6 +78,8 @@ class _Lexer:
         self.start: int | None = None
         self.statements: list[Statement] = []
         self.comments: list[Span] = []
+        self.strings: list[Span] = []
+        self.string_start = 0
 
     def run(self) -> tuple[list[Statement], list[Span]]:
         self._begin_line()
@@ -86,6 +95,7 @@ class _Lexer:
             elif kind == "close":
                 self._close(found.group())
             elif kind == "quote":
+                self.string_start = self.string_start if self.fields else found.start()
                 self._open_string(found["quote"], (found["prefix"] or b"").lower())
             elif kind == "colon" and self.fields and self.depth == self.fields[-1].depth:
                 self._read(self.fields[-1].string, self.fields[-1].string.specification)
@@ -139,6 +149,8 @@ class _Lexer:
         else:
             self.depth = string.depth
             del self.fields[string.fields :]
+            if not self.fields:
+                self.strings.append(Span(self.string_start, self.offset))
 
     def _stop(self, pattern: re.Pattern[bytes]) -> str:
         """Go on to the next thing in a string that matters, and say what it is."""

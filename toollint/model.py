@@ -90,7 +90,42 @@ class AddImport(NamedTuple):
     name: str | None = None
 
 
-Step: TypeAlias = Replace | AddMethods | AddImport
+class InsertLines(NamedTuple):
+    """Put lines above or ``below`` the whole statement that ``place`` spans, at its indentation.
+
+    ``lines`` are written as those of `AddMethods`. Comments in the statement's lines stay with it; so do, below, those
+    that are indented deeper than it.
+    """
+
+    place: Place
+    lines: tuple[str, ...]
+    below: bool
+
+
+class ReplaceLines(NamedTuple):
+    """Put lines in the place of one or several consecutive whole statements of one block; no lines delete them.
+
+    ``lines`` are written as those of `AddMethods`. Refused where a comment would be lost, or a block be left empty.
+    """
+
+    place: Place
+    lines: tuple[str, ...]
+
+
+class Surround(NamedTuple):
+    """Indent consecutive whole statements of one block by a level, between lines at their old indentation.
+
+    ``before`` and ``after`` are written as the lines of `AddMethods`. Strings keep their value. A `Replace`, an
+    `InsertLines` or a `ReplaceLines` of the same repair whose place lies within ``place`` takes effect inside, and its
+    lines are indented too; the text of a `Replace` is put as it is.
+    """
+
+    place: Place
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+Step: TypeAlias = Replace | AddMethods | AddImport | InsertLines | ReplaceLines | Surround
 
 
 class Repair(NamedTuple):

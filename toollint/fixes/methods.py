@@ -10,7 +10,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from toollint.fixes.outline import NEWLINE, CannotFix, after_line, line_gap, parses
+from toollint.fixes.outline import NEWLINE, CannotFix, after_comments, after_line, block_text, line_gap, parses
 from toollint.model import AddMethods, Span
 
 if TYPE_CHECKING:
@@ -41,9 +41,8 @@ def add_methods(source: Source, step: AddMethods) -> list[tuple[Span, str]]:
     end = after_line(source, step.place.span.end)
     if end is None:
         raise CannotFix("other code stands in the last line of the class")
-    end = _after_comments(source, end, body.indent)
-    lines = ["", *(_indented(line, body) for line in step.lines)]
-    text = line_gap(source, end) + "".join(line + source.newline for line in lines)
+    end = after_comments(source, end, body.indent)
+    text = line_gap(source, end) + block_text(source, ("", *step.lines), body.indent, body.unit)
     return [*body.edits, (Span(end, end), text)]
 
 
@@ -82,16 +81,3 @@ def _colon(source: Source, span: Span) -> int:
         if parses(text[: colon.start()].decode() + ": pass"):
             return span.start + colon.start()
     raise CannotFix("the header of the class cannot be parsed")
-
-
-def _after_comments(source: Source, offset: int, indent: str) -> int:
-    blank = rb"(?:[ \t\f]*" + NEWLINE + rb")*"
-    comment = re.escape(indent.encode()) + rb"[ \t]*#[^\r\n]*(?:" + NEWLINE + rb"|\Z)"
-    found = re.compile(rb"(?:" + blank + comment + rb")*").match(source.utf8, offset)
-    return found.end() if found else offset
-
-
-def _indented(line: str, body: _Body) -> str:
-    code = line.lstrip(" ")
-    levels, rest = divmod(len(line) - len(code), 4)
-    return body.indent + body.unit * levels + " " * rest + code if code else ""

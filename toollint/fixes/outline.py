@@ -1,4 +1,4 @@
-"""What the fix engine has to know of a text: where its top-level statements stand, and where lines end.
+"""What the fix engine has to know of a text: where its top-level statements stand, where lines end, how new ones look.
 
 `ast` tells it where it can; libcst, which is dear to import, where the text is newer than the running interpreter.
 """
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from toollint.model import Span
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from toollint.source import Source
 
 NEWLINE = rb"(?:\r\n|\r(?!\n)|\n)"
@@ -93,9 +95,29 @@ def after_line(source: Source, offset: int) -> int | None:
     return rest.end() if rest else None
 
 
+def after_comments(source: Source, offset: int, indent: str, *, deeper: bool = False) -> int:
+    """Return where the comments end that follow the line start ``offset`` and are indented so, or only ``deeper``."""
+    blank = rb"(?:[ \t\f]*" + NEWLINE + rb")*"
+    indented = re.escape(indent.encode()) + (rb"[ \t]+" if deeper else rb"[ \t]*")
+    comment = indented + rb"#[^\r\n]*(?:" + NEWLINE + rb"|\Z)"
+    found = re.compile(rb"(?:" + blank + comment + rb")*").match(source.utf8, offset)
+    return found.end() if found else offset
+
+
 def line_gap(source: Source, offset: int) -> str:
     """Return the newline that is missing in front of an insertion at ``offset``: the last line may have none."""
     return "" if source.utf8[:offset].endswith((b"\n", b"\r")) or not offset else source.newline
+
+
+def block_text(source: Source, lines: Iterable[str], indent: str, unit: str) -> str:
+    """Return the lines of a step (four spaces a level) at an indentation, a level being ``unit``, as text."""
+    return "".join(_indented(line, indent, unit) + source.newline for line in lines)
+
+
+def _indented(line: str, indent: str, unit: str) -> str:
+    code = line.lstrip(" ")
+    levels, rest = divmod(len(line) - len(code), 4)
+    return indent + unit * levels + " " * rest + code if code else ""
 
 
 def _parse(text: str) -> list[ast.stmt] | None:
