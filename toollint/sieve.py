@@ -23,6 +23,9 @@ _FROM = re.compile(
 _PLAIN = re.compile(rb"^[ \t]*import[ \t]+(?P<names>[^\r\n#]+)", re.MULTILINE)
 _ALIAS = re.compile(rb"^[ \t]*(\w+)[ \t]*(?::[^=\r\n]+)?=[ \t]*(?:\w+\.)*(\w+)[ \t]*(?:#.*)?$", re.MULTILINE)
 _DEFINITION = re.compile(rb"^(?=def |async def |class |@)", re.MULTILINE)
+_HEAD = re.compile(rb"(?:async )?(?P<word>def|class) (?P<name>\w+)")
+_BASES = re.compile(rb"class \w+[ \t]*\(([^)]*)\)")
+_CALLED = re.compile(rb"\w+(?=[ \t]*\()|(?<=factory=)[\w.]+")
 _STORE = re.compile(rb"\][ \t]*=(?!=)|setdefault")
 _MADE = re.compile(rb"^(\w+)[ \t]*(?::[^=\r\n]+)?=[ \t]*(?:\w+\.)*(\w+)\(", re.MULTILINE)
 
@@ -41,7 +44,11 @@ class _Import(NamedTuple):
 
 
 class Sieve:
-    """The identifiers of interest, by file and subject (``acquisition``, ``memo``)."""
+    """The identifiers of interest, by file and subject.
+
+    ``acquisition`` and ``memo`` are the catalogue's; ``ownership`` adds the project's own classes and functions that
+    acquire, to the fixpoint: what makes an owner may own it.
+    """
 
     def __init__(self, project: Project) -> None:
         """Take the project whose imports are followed."""
@@ -50,6 +57,7 @@ class Sieve:
         self._found: dict[tuple[str, str], frozenset[bytes]] = {}
         self._imports: dict[str, tuple[_Import, ...]] = {}
         self._aliases: dict[str, list[tuple[bytes, bytes]]] = {}
+        self._makers: dict[str, list[tuple[bytes, frozenset[bytes]]]] = {}
 
     def words(self, path: str, subject: str) -> frozenset[bytes]:
         """The identifiers by which a file can mean something of the subject."""
@@ -82,8 +90,11 @@ class Sieve:
 
     def _direct(self, path: str, subject: str) -> frozenset[bytes]:
         mentioned = self._project.words(path)
-        triggers = self._triggers[subject]
-        leaves = [found for root, found in triggers.items() if root in mentioned or root == b"builtins"]
+        owning = subject == "ownership"
+        triggers = self._triggers["acquisition" if owning else subject]
+        leaves = [
+            found for root, found in triggers.items() if root in mentioned or (root == b"builtins" and not owning)
+        ]
         renamed = frozenset(
             one.alias
             for one in self._imports_of(path)
@@ -112,11 +123,26 @@ class Sieve:
                 found |= {one.alias, *words}
             elif one.name in words:
                 found.add(one.alias)
+        owning = subject == "ownership"
         size = -1
         while len(found) != size:
             size = len(found)
             found.update(alias for alias, name in self._aliases_of(path) if name in found)
+            if owning and found:
+                found.update(name for name, called in self._makers_of(path) if not called.isdisjoint(found))
         return frozenset(found)
+
+    def _makers_of(self, path: str) -> list[tuple[bytes, frozenset[bytes]]]:
+        """The top-level classes, and functions that return something, each with what it calls or derives from."""
+        if path not in self._makers:
+            blocks = _DEFINITION.split(self._project.text(path))
+            heads = [(_HEAD.match(block), block) for block in blocks]
+            self._makers[path] = [
+                (head["name"], _called(block))
+                for head, block in heads
+                if head is not None and (head["word"] == b"class" or b"return" in block)
+            ]
+        return self._makers[path]
 
     def _imports_of(self, path: str) -> tuple[_Import, ...]:
         if path not in self._imports:
@@ -144,6 +170,12 @@ class Sieve:
         if path not in self._aliases:
             self._aliases[path] = _ALIAS.findall(self._project.text(path))
         return self._aliases[path]
+
+
+def _called(block: bytes) -> frozenset[bytes]:
+    """What a definition calls, derives from or names as a default factory."""
+    bases = [identifiers(found) for found in _BASES.findall(block)[:1]]
+    return frozenset(name.rpartition(b".")[2] for name in _CALLED.findall(block)).union(*bases)
 
 
 def _names(text: bytes) -> list[tuple[bytes, bytes]]:

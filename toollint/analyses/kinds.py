@@ -97,7 +97,7 @@ def owned_by(values: Values, instance: Instance) -> list[Owned]:
     """The resources, light ones aside, that objects of a project's class acquire and hold."""
     if not isinstance(instance.cls, ClassFacts):
         return []
-    return [owned for owned in Owner.of(values, instance.cls).owned if _is_heavy(owned.acquisition.resource)]
+    return [owned for owned in Owner.of(values, instance.cls).owned if owned.is_heavy]
 
 
 def _is_heavy(resource: Resource) -> bool:

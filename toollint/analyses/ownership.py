@@ -1,8 +1,9 @@
 """Classes and the resources that they own: what is acquired where, and whether anything could release it.
 
-An attribute is owned when everything that the class and its ancestors assign to it (None aside) is an acquisition of
-the catalogue. A parameter among the assignments makes it borrowed or mixed, anything not understood makes it unknown:
-neither is owned.
+An attribute is owned when everything that the class and its ancestors assign to it (None aside) is made here: an
+acquisition of the catalogue, or an object of a project's class that owns something itself. Where a caller may hand one
+in instead it is mixed; where a factory makes it for the object that it returns, it is handed over. Anything not
+understood makes it unknown, and unknown is not owned.
 """
 
 from __future__ import annotations
@@ -13,48 +14,33 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from toollint.analyses.claims import Claim, assignments, claims_of, emptied, is_certain, is_constructor
+from toollint.analyses.closers import OPENERS, VERBS, closers_of, closing_verb, ends_its_object
+from toollint.analyses.handover import handovers
+from toollint.analyses.origins import Kind
 from toollint.analyses.reach import Component, component_of
-from toollint.analyses.release import Held, is_closer, is_empty, may_be_released_outside, may_release
+from toollint.analyses.release import ANYTHING, Held, is_closer, is_empty, may_be_released_outside, may_release
 from toollint.analyses.values import Values
-from toollint.catalog import Acquisition
-from toollint.facts import Assigned, ClassFacts, FunctionFacts, ModuleFacts, Scope, classes_of
+from toollint.catalog import Acquisition, Resource
+from toollint.facts import Assigned, ClassFacts, FunctionFacts, ModuleFacts, classes_of
 from toollint.model import Place
-from toollint.project import Library, Lineage
-from toollint.syntax import (
-    Arg,
-    Attr,
-    Await,
-    Bind,
-    Block,
-    Const,
-    Expr,
-    Lambda,
-    Name,
-    Param,
-    Raise,
-    Return,
-    Try,
-    With,
-    argument,
-    attribute_of,
-    callee,
-    is_none,
-    last_call,
-    last_name,
-    walk,
-)
+from toollint.project import Lineage
+from toollint.syntax import Arg, Attr, Call, Chain, Name, Param, Return, attribute_of, callee, last_name, prefix, walk
 
-_CONSTRUCTORS = frozenset({"__init__", "model_post_init", "__post_init__", "__attrs_post_init__"})
 _ELSEWHERE = re.compile(
     r"finalize|(?:Async)?ExitStack|enter_context|enter_async_context|push_async_callback|atexit|addfinalizer|lifespan"
     r"|_instances?|__new__"
 )
 """Identifiers of a class after which the release is somebody else's, or there is one object for the process."""
+_SINGLETON = frozenset({"__new__", "_instance", "_instances", "lru_cache", "singleton", "Singleton"})
 _FLAG = re.compile(
     r"_*(?:owns?|owned|is_own(?:er|ed)?)(?:_\w+)?|_*should_close\w*|_*close_on_\w+|\w+_(?:owned|injected|provided|external)"
 )
 """Identifiers that say who owns: somebody has thought of it."""
-_FIELD_FUNCTIONS = frozenset({"Field", "PrivateAttr", "field", "attrib", "ib"})
+_HELPERS = 3
+"""How many methods deep a closer's work is followed."""
+_WEIGHTS = {"high": 2, "medium": 1}
+_LEAKS = ("unknown", "freed by refcount", "freed by full gc pass", "open after gc")
 
 
 class Owned(NamedTuple):
@@ -62,7 +48,8 @@ class Owned(NamedTuple):
 
     ``always``: every constructed instance holds it. ``declared``: the attribute exists on every instance, perhaps as
     None. ``shared``: the class body acquires it once for all instances. ``cached``: a cached property opens it.
-    ``injectable``: a caller may pass one instead.
+    ``injectable``: a caller may pass one instead. ``part`` is the class of the project whose object it is; then the
+    acquisition stands for what that object owns. ``function`` is the method that acquires.
     """
 
     attribute: str
@@ -73,6 +60,14 @@ class Owned(NamedTuple):
     shared: bool = False
     cached: bool = False
     injectable: bool = False
+    part: ClassFacts | None = None
+    function: FunctionFacts | None = None
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether each object costs something that the process runs out of; clients of models are told apart."""
+        resource = self.acquisition.resource
+        return resource.weight in _WEIGHTS and resource.category != "llm"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +79,11 @@ class Owner:
 
     @classmethod
     def find(cls, values: Values, module: ModuleFacts) -> Iterator[Owner]:
-        """Every class of a file that owns at least one resource, in source order."""
-        about = values.sieve.words(module.path, "acquisition")
+        """Every class of a file that may own a resource, in source order."""
+        about = values.sieve.words(module.path, "acquisition") | values.sieve.words(module.path, "ownership")
         for facts in sorted(classes_of(module, about), key=lambda c: (c.origin, c.node.start)):
             owner = cls.of(values, facts)
-            if owner.owned:
+            if owner.owned or owner.mixed or owner.handed_over:
                 yield owner
 
     @classmethod
@@ -112,38 +107,93 @@ class Owner:
     # --- what it owns
 
     @cached_property
-    def owned(self) -> tuple[Owned, ...]:
-        """The attributes that it acquires itself, in order of their first acquisition."""
-        above = [Owner.of(self.values, ancestor) for ancestor in self.lineage.classes[1:]]
-        found = []
-        for attribute, claims in self.claims.items():
-            certain = [claim for claim in claims if claim is not None]
-            if len(certain) == len(claims) and not any(attribute in owner.claims for owner in above):
-                found.append(self._merged(attribute, certain))
-        return tuple(one for one in found if one is not None)
-
-    def _merged(self, attribute: str, claims: list[Owned]) -> Owned | None:
-        """What several acquisitions of one attribute amount to; None for a field that callers may fill instead."""
-        chosen = next((claim for claim in claims if claim.always), claims[0])
-        always = chosen.always and attribute not in self._emptied
-        if self._is_field(attribute) and not always and not chosen.injectable:
-            return None
-        declared = always or chosen.declared or self._exists(attribute)
-        return chosen._replace(always=always, declared=declared)
-
-    @cached_property
-    def claims(self) -> Mapping[str, list[Owned | None]]:
-        """Each attribute with what the class assigns to it; None stands for what is no acquisition."""
-        claims: dict[str, list[Owned | None]] = {}
-        for attribute, owned in (*_from_body(self.values, self.cls), *_from_methods(self.values, self.cls)):
-            claims.setdefault(attribute, []).append(owned)
+    def claims(self) -> Mapping[str, list[Claim]]:
+        """Each attribute with what the class itself assigns to it."""
+        claims: dict[str, list[Claim]] = {}
+        for claim in claims_of(self.values, self.cls):
+            claims.setdefault(claim.attribute, []).append(claim)
         return claims
 
     @cached_property
+    def owned(self) -> tuple[Owned, ...]:
+        """The attributes that it makes itself, in order of their first acquisition."""
+        return tuple(self._owned(claims) for claims in self._candidates if not self._is_mixed(claims))
+
+    @cached_property
+    def mixed(self) -> tuple[Owned, ...]:
+        """The attributes that it makes itself unless a caller gives one."""
+        return tuple(self._owned(claims) for claims in self._candidates if self._is_mixed(claims))
+
+    @cached_property
+    def handed_over(self) -> tuple[Owned, ...]:
+        """The attributes that a factory fills with what it has acquired for the object that it returns."""
+        return tuple(
+            Owned(one.attribute, one.acquisition, one.place, declared=True)
+            for one in handovers(self.values, self.cls)
+            if (one.wrapped or not self.gives_away(one.attribute))
+            and not any(claims[0].attribute == one.attribute for claims in self._candidates)
+        )
+
+    @cached_property
+    def _candidates(self) -> list[list[Claim]]:
+        """The claims on each attribute that is known to hold something which has to be released."""
+        above = [Owner.of(self.values, ancestor) for ancestor in self.lineage.classes[1:]]
+        return [
+            claims
+            for attribute, claims in self.claims.items()
+            if all(claim.kind is not Kind.UNKNOWN for claim in claims)
+            and any(self._acquisition(claim) is not None for claim in claims)
+            and not any(attribute in owner.claims for owner in above)
+        ]
+
+    def _is_mixed(self, claims: list[Claim]) -> bool:
+        made = [claim for claim in claims if self._acquisition(claim) is not None]
+        always = any(claim.always for claim in made) and claims[0].attribute not in self._emptied
+        injectable = any(claim.injectable for claim in claims)
+        fillable = self._is_field(claims[0].attribute) and not always and not injectable
+        return len(made) < len(claims) or fillable
+
+    def _owned(self, claims: list[Claim]) -> Owned:
+        """What several acquisitions of one attribute amount to."""
+        made = [(claim, acquisition) for claim in claims if (acquisition := self._acquisition(claim)) is not None]
+        claim, acquisition = next((pair for pair in made if pair[0].always), made[0])
+        always = claim.always and claim.attribute not in self._emptied
+        return Owned(
+            claim.attribute,
+            acquisition,
+            claim.place,
+            always,
+            always or self._exists(claim.attribute),
+            claim.shared,
+            claim.cached,
+            claim.injectable,
+            claim.made if isinstance(claim.made, ClassFacts) else None,
+            claim.function,
+        )
+
+    def _acquisition(self, claim: Claim) -> Acquisition | None:
+        """What a claim acquires; an object of the project's only where it owns something."""
+        if isinstance(claim.made, ClassFacts):
+            part = Owner.of(self.values, claim.made)
+            return part.duty if not part.waits_to_be_opened or self._opens(claim.attribute) else None
+        return claim.made
+
+    def _opens(self, attribute: str) -> bool:
+        """Whether a method opens or enters what the attribute holds."""
+        return any(
+            isinstance(link, Call)
+            and isinstance(called := prefix(node, index), Chain)
+            and last_name(called) in OPENERS
+            and attribute_of(prefix(called, 1), function.receiver) == attribute
+            for function in self.cls.functions
+            for node in walk(function.node.body)
+            if isinstance(node, Chain)
+            for index, link in enumerate(node.links)
+        )
+
+    @cached_property
     def _emptied(self) -> frozenset[str]:
-        """Attributes that a method other than a constructor sets to None."""
-        late = [function for function in self.cls.functions if not _is_constructor(function)]
-        return frozenset(name for function in late for name, stmt in _assignments(function) if is_none(stmt.value))
+        return emptied(self.cls)
 
     def _exists(self, attribute: str) -> bool:
         """Whether the class body or a constructor gives the attribute a first value, for which None will do."""
@@ -151,10 +201,10 @@ class Owner:
         if any(isinstance(binding, Assigned) and binding.stmt.value is not None for binding in bound):
             return True
         return any(
-            name == attribute and _is_certain(function.node.body, stmt)
+            name == attribute and is_certain(function.node.body, stmt)
             for function in self.cls.functions
-            if _is_constructor(function)
-            for name, stmt in _assignments(function)
+            if is_constructor(function)
+            for name, stmt in assignments(function)
         )
 
     def _is_field(self, attribute: str) -> bool:
@@ -174,6 +224,133 @@ class Owner:
         words = {last_name(callee(decorator) or decorator) for decorator in self.cls.node.decorators}
         return not words.isdisjoint({"dataclass", "define", "attrs", "s"})
 
+    # --- an object of it is a resource itself
+
+    @cached_property
+    def duty(self) -> Acquisition | None:
+        """What making an object of the class acquires: it has to be released as its weightiest part has to be.
+
+        None where no part of it, however deep, is a resource, where a part is released without a closer, and for
+        singletons. ``release`` is empty where the class has no closer yet.
+        """
+        leaves = () if self._is_singleton else self.leaves
+        verb = closing_verb(self.values, self.cls)
+        if self._is_singleton or not (leaves or self._asks_to_be_closed):
+            return None
+        if verb is None and (not self.lineage.known or self.closers):
+            return None
+        resources = [leaf.acquisition.resource for leaf in leaves] or [_ASKED]
+        resource = Resource(
+            self.cls.full_name,
+            "project",
+            max((resource.weight for resource in resources), key=lambda weight: _WEIGHTS.get(weight, 0)),
+            "the project's code",
+            verb.name if verb else "",
+            verb.is_async if verb else False,
+            "releases" if verb and verb.with_ else "absent",
+            "releases" if verb and verb.async_with else "absent",
+            leak=max((resource.leak for resource in resources), key=_LEAKS.index),
+            others=self._effective_closers,
+        )
+        lazy = bool(leaves) and all(leaf.acquisition.lazy is not False for leaf in leaves)
+        return Acquisition(self.cls.full_name, resource, "constructor", lazy=lazy)
+
+    @property
+    def _asks_to_be_closed(self) -> bool:
+        """Whether the class says that its objects are to be closed, although it cannot be seen what they hold.
+
+        A closer that closes something, and `with` or a `__del__` that sees to it where nobody does.
+        """
+        verb = closing_verb(self.values, self.cls)
+        seen_to = verb is not None and (verb.with_ or verb.async_with or "__del__" in self.closers)
+        closer = self.values.project.class_member(self.cls, verb.name) if verb is not None else None
+        return (
+            seen_to
+            and isinstance(closer, FunctionFacts)
+            and any(
+                isinstance(link, Attr) and is_closer(link.name)
+                for node in walk(closer.node.body)
+                if isinstance(node, Chain)
+                for link in node.links
+            )
+        )
+
+    @property
+    def _effective_closers(self) -> tuple[str, ...]:
+        """The closers that release something: those with an unusual name only if they, or a helper, are seen to."""
+        return tuple(
+            name
+            for name in closers_of(self.values, self.cls)
+            if name in {*VERBS, "__exit__", "__aexit__"} or self._releases_something(name, _HELPERS)
+        )
+
+    def _releases_something(self, name: str, depth: int) -> bool:
+        method = self.values.project.class_member(self.cls, name)
+        if not isinstance(method, FunctionFacts) or not depth:
+            return not isinstance(method, FunctionFacts)
+        if any(may_release(method, Held(claim.attribute, ANYTHING)) for claim in self.kept_open):
+            return True
+        called = [callee(node) for node in walk(method.node.body) if isinstance(node, Chain)]
+        helpers = {attribute_of(one, method.receiver) for one in called if one is not None} - {name}
+        return any(
+            self._releases_something(helper, depth - 1) for helper in helpers if helper and helper in self.members
+        )
+
+    @cached_property
+    def leaves(self) -> tuple[Owned, ...]:
+        """The catalogue's heavy resources that an object keeps open, its own and those of its parts.
+
+        A walk over the classes, not a recursion on `duty`, so that the answer for classes which hold one another does
+        not depend on where it starts.
+        """
+        found: list[Owned] = []
+        seen = {self.cls}
+        left = [self]
+        while left:
+            for claim in left.pop().kept_open:
+                if isinstance(claim.made, ClassFacts):
+                    if claim.made not in seen:
+                        seen.add(claim.made)
+                        left.append(Owner.of(self.values, claim.made))
+                elif claim.made is not None:
+                    found.append(Owned(claim.attribute, claim.made, claim.place, function=claim.function))
+        return tuple(leaf for leaf in found if leaf.is_heavy)
+
+    @cached_property
+    def kept_open(self) -> tuple[Claim, ...]:
+        """What the class and its ancestors make and keep; without a closer, only what no other method releases."""
+        closes = closing_verb(self.values, self.cls) is not None
+        if not closes and self.hands_over:
+            return ()
+        return tuple(
+            claim
+            for ancestor in self.lineage.classes
+            for claims in Owner.of(self.values, ancestor).claims.values()
+            for claim in claims
+            if claim.kind is Kind.MADE and not claim.shared and self._is_kept_open(claims, closes=closes)
+        )
+
+    def _is_kept_open(self, claims: list[Claim], *, closes: bool) -> bool:
+        if closes:
+            return all(claim.kind is not Kind.UNKNOWN for claim in claims)
+        if any(claim.kind is not Kind.MADE for claim in claims):
+            return False
+        made = claims[0].made
+        resource = made.resource if isinstance(made, Acquisition) else ANYTHING
+        held = Held(claims[0].attribute, resource, self.getters(claims[0].attribute))
+        return not any(may_release(function, held) for c in self.lineage.classes for function in c.functions)
+
+    @cached_property
+    def waits_to_be_opened(self) -> bool:
+        """Whether a new object holds nothing until somebody opens or enters it."""
+        made = [claim for claims in self.claims.values() for claim in claims if claim.made is not None]
+        return bool(made) and all(claim.function is not None and claim.function.name in OPENERS for claim in made)
+
+    @cached_property
+    def _is_singleton(self) -> bool:
+        words = {word for ancestor in self.lineage.classes for word in _identifiers(ancestor)}
+        return not words.isdisjoint(_SINGLETON)
+
     # --- who may release it
 
     @cached_property
@@ -183,7 +360,7 @@ class Owner:
             name
             for ancestor in self.lineage.classes
             for name, method in ancestor.methods.items()
-            if is_closer(name) and not is_empty(method)
+            if is_closer(name) and ends_its_object(method)
         ]
         for name in self.lineage.libraries:
             base = self.values.catalog.base(name)
@@ -193,14 +370,24 @@ class Owner:
 
     def may_be_released(self, owned: Owned) -> bool:
         """Whether anything in sight could release the attribute: then other rules speak, or none."""
-        held = Held(owned.attribute, owned.acquisition.resource, self._getters(owned.attribute))
+        held = self.held(owned)
         return (
-            self._hands_over
+            self.hands_over
             or any(may_release(function, held) for c in self.lineage.classes for function in c.functions)
             or may_be_released_outside(self.values, self.cls, held)
         )
 
-    def _getters(self, attribute: str) -> frozenset[str]:
+    def held(self, owned: Owned) -> Held:
+        """What to look for, to find a release of the attribute."""
+        return Held(
+            owned.attribute, owned.acquisition.resource, self.getters(owned.attribute), exact=owned.part is not None
+        )
+
+    def gives_away(self, attribute: str) -> bool:
+        """Whether callers can reach what the attribute holds, under its own name or through a getter."""
+        return not attribute.startswith("_") or any(not name.startswith("_") for name in self.getters(attribute))
+
+    def getters(self, attribute: str) -> frozenset[str]:
         """Properties and methods that give the attribute away under another name."""
         return frozenset(
             function.name
@@ -212,7 +399,8 @@ class Owner:
         )
 
     @cached_property
-    def _hands_over(self) -> bool:
+    def hands_over(self) -> bool:
+        """Whether a word of the class says that its release is somebody else's, or was thought of."""
         words = {word for ancestor in self.lineage.classes for word in _identifiers(ancestor)}
         return any(_ELSEWHERE.fullmatch(word) or _FLAG.fullmatch(word) for word in words)
 
@@ -225,7 +413,7 @@ class Owner:
         for ancestor in self.lineage.classes:
             hollow = {name for name, method in ancestor.methods.items() if is_empty(method)}
             names.update(name for name in ancestor.scope.bindings if ancestor is self.cls or name not in hollow)
-            names.update(name for function in ancestor.functions for name, _ in _assignments(function))
+            names.update(name for function in ancestor.functions for name, _ in assignments(function))
         for name in self.lineage.libraries:
             tool, base = self.values.catalog.tool(name), self.values.catalog.base(name)
             names.update(tool.reserved if tool else ())
@@ -233,117 +421,8 @@ class Owner:
         return frozenset(names)
 
 
-# --- acquisitions ------------------------------------------------------------------------------------------------
-
-
-def _from_body(values: Values, cls: ClassFacts) -> Iterator[tuple[str, Owned | None]]:
-    """What the class body acquires: values, default factories, cached properties."""
-    for name, bindings in cls.scope.bindings.items():
-        for binding in bindings:
-            if isinstance(binding, FunctionFacts):
-                yield from _cached_property(values, binding)
-            elif isinstance(binding, Assigned) and binding.stmt.value is not None:
-                yield from _default(values, cls, name, binding.stmt.value)
-
-
-def _cached_property(values: Values, function: FunctionFacts) -> Iterator[tuple[str, Owned]]:
-    if "cached_property" not in map(last_name, function.decorators):
-        return
-    for node in walk(function.node.body, into=False):
-        if isinstance(node, Return) and node.value is not None:
-            acquisition = _acquired(values, function.scope, node.value)
-            if acquisition is not None:
-                place = function.at(node.value.start, node.value.end)
-                yield function.name, Owned(function.name, acquisition, place, cached=True)
-
-
-def _default(values: Values, cls: ClassFacts, name: str, value: Expr) -> Iterator[tuple[str, Owned]]:
-    factory = _default_factory(value)
-    if factory is None or isinstance(factory, Lambda):
-        acquisition = _acquired(values, cls.scope, value if factory is None else factory.body)
-    else:
-        target = values.of(cls.scope, factory)
-        acquisition = values.catalog.acquisition(target.name) if isinstance(target, Library) else None
-    if acquisition is not None and not acquisition.manager and acquisition.element is None:
-        injectable = factory is not None and not name.startswith("_")
-        place = cls.at(value.start, value.end)
-        yield name, Owned(name, acquisition, place, factory is not None, shared=factory is None, injectable=injectable)
-
-
-def _default_factory(value: Expr) -> Expr | None:
-    """The factory of ``Field(default_factory=...)`` and its kin."""
-    call, function = last_call(value), callee(value)
-    if call is None or function is None or last_name(function) not in _FIELD_FUNCTIONS:
-        return None
-    return argument(call, "default_factory") or argument(call, "factory")
-
-
-def _from_methods(values: Values, cls: ClassFacts) -> Iterator[tuple[str, Owned | None]]:
-    for function in cls.functions:
-        for attribute, stmt in _assignments(function):
-            if stmt.value is not None and not is_none(stmt.value):
-                yield attribute, _claim(values, function, stmt, attribute, stmt.value)
-
-
-def _assignments(function: FunctionFacts) -> Iterator[tuple[str, Bind]]:
-    """Each ``self.name = ...`` of a method; what a class method assigns belongs to no instance."""
-    if function.is_classmethod or function.receiver is None:
-        return
-    for stmt in walk(function.node.body, into=False):
-        if isinstance(stmt, Bind):
-            for target in stmt.targets:
-                attribute = attribute_of(target, function.receiver)
-                if attribute is not None:
-                    yield attribute, stmt
-
-
-def _is_constructor(function: FunctionFacts) -> bool:
-    """Whether it runs for every instance: by its name, or as a validator after all others of a pydantic model."""
-    if function.name in _CONSTRUCTORS:
-        return True
-    calls = [last_call(one) for one in function.decorators if last_name(callee(one) or one) == "model_validator"]
-    modes = [argument(call, "mode") for call in calls if call is not None]
-    return any(isinstance(mode, Const) and mode.value == "after" for mode in modes)
-
-
-def _claim(values: Values, function: FunctionFacts, stmt: Bind, attribute: str, value: Expr) -> Owned | None:
-    acquisition = _acquired(values, function.scope, value)
-    if acquisition is None:
-        return None
-    always = _is_constructor(function) and _is_certain(function.node.body, stmt)
-    place = function.at(value.start, value.end)
-    return Owned(attribute, acquisition, place, always and not _returns_before(function, stmt))
-
-
-def _is_certain(block: Block, stmt: Bind) -> bool:
-    """Whether a block that runs to its end has run the statement."""
-    for one in block:
-        if one is stmt:
-            return True
-        if isinstance(one, With) and _is_certain(one.body, stmt):
-            return True
-        if isinstance(one, Try):
-            raising = all(handler.body and isinstance(handler.body[-1], Raise) for handler in one.handlers)
-            if _is_certain(one.final, stmt) or (raising and _is_certain(one.body + one.orelse, stmt)):
-                return True
-    return False
-
-
-def _returns_before(function: FunctionFacts, stmt: Bind) -> bool:
-    return any(isinstance(node, Return) and node.start < stmt.start for node in walk(function.node.body, into=False))
-
-
-def _acquired(values: Values, scope: Scope, value: Expr) -> Acquisition | None:
-    """The acquisition that an expression is, directly or through one local name."""
-    if isinstance(value, Name):
-        found = scope.bindings.get(value.id, ())
-        if len(found) != 1 or not isinstance(found[0], Assigned) or found[0].stmt.value is None:
-            return None
-        value = found[0].stmt.value
-    acquisition = values.acquisition(scope, value)
-    if acquisition is not None and acquisition.awaited == "yes" and not isinstance(value, Await):
-        return None  # a coroutine that somebody has yet to await
-    return acquisition
+_ASKED = Resource("", "project", "medium", "")
+"""Stands for what an object holds whose class only says that it has to be closed."""
 
 
 def _identifiers(cls: ClassFacts) -> Iterator[str]:

@@ -10,7 +10,7 @@ from toollint.catalog import Tool
 from toollint.facts import Assigned, ClassFacts, Code, FunctionFacts, classes_of, code_of
 from toollint.model import Place
 from toollint.project import Library
-from toollint.syntax import Call, Chain, Collection, Expr, Name, argument, callee, prefix, walk
+from toollint.syntax import Call, Chain, Collection, Expr, Name, argument, callee, last_name, prefix, walk
 
 _WORDS = {"vectorstore": "vector store", "mcp": "MCP client", "memory": "chat memory", "embeddings": "embedder"}
 
@@ -80,21 +80,34 @@ def _by_subclass(values: Values, cls: ClassFacts) -> Component | None:
 def _by_registration(values: Values, cls: ClassFacts) -> Component | None:
     """The first place in the project where the class, an instance or one of its methods is given away as a tool."""
     for module in values.project.mentioning(cls.name):
+        makers = values.sieve.words(module.path, "kind") | _taking_tools(values)
         for code in code_of(module, frozenset({b"tools", b"from_function", cls.name.encode()})):
-            for expr in _registered(values, code):
+            for expr in _registered(values, code, makers):
                 if _belongs_to(values, values.of(code.scope, expr), cls):
                     return Component("tool", place=code.at(expr.start, expr.end))
     return None
 
 
-def _registered(values: Values, code: Code) -> Iterator[Expr]:
-    """What the calls in ``code`` register: elements of ``tools=[...]`` and of a holder's list, what a factory wraps."""
+def _taking_tools(values: Values) -> frozenset[bytes]:
+    """The last parts of the names of calls that do something with what they are given."""
+    return frozenset(name.rpartition(".")[2].encode() for name in values.catalog.names("effect"))
+
+
+def _registered(values: Values, code: Code, makers: frozenset[bytes]) -> Iterator[Expr]:
+    """What the calls in ``code`` register: elements of ``tools=[...]`` and of a holder's list, what a factory wraps.
+
+    ``makers`` are the identifiers of calls that may register: of others only ``tools=`` is looked at.
+    """
     for node in walk(code.block, into=False):
         if not isinstance(node, Chain):
             continue
         for index, link in enumerate(node.links):
-            if isinstance(link, Call):
-                yield from _given(values, code, prefix(node, index), link)
+            if isinstance(link, Call) and link.args:
+                called = prefix(node, index)
+                if last_name(called).encode() in makers:
+                    yield from _given(values, code, called, link)
+                else:
+                    yield from _elements(code, argument(link, "tools"))
 
 
 def _given(values: Values, code: Code, called: Expr, call: Call) -> Iterator[Expr]:

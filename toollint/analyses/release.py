@@ -55,12 +55,20 @@ _TAKES_OVER = re.compile(
 _REFLECTION = frozenset({"getattr", "setattr", "vars", "__dict__"})
 
 
+ANYTHING = Resource("", "", "high", "")
+"""Stands for a resource in questions that ask for a release by its name alone."""
+
+
 class Held(NamedTuple):
-    """What is looked for: an attribute of ``self``, the resource in it, and the getters that give it away."""
+    """What is looked for: an attribute of ``self``, the resource in it, and the getters that give it away.
+
+    ``exact``: only the verbs of the resource release it; otherwise whatever is called like a closer may.
+    """
 
     attribute: str
     resource: Resource
     getters: frozenset[str] = frozenset()
+    exact: bool = False
 
     @property
     def names(self) -> frozenset[str]:
@@ -156,7 +164,8 @@ class _Method:
             names = names[1:]
         elif chain.base.id not in self.aliases and not (self.reflects and chain.base.id != self.receiver):
             return False
-        return any(name in self.held.verbs or is_closer(name) for name in names)
+        never, exact = self.held.resource.never, self.held.exact
+        return any(name in self.held.verbs or (is_closer(name) and not exact and name not in never) for name in names)
 
     def hands_over(self, chain: Chain) -> bool:
         """Whether a call is given the attribute by something that may close it later."""

@@ -1,0 +1,121 @@
+"""What a factory opens for the object that it returns: afterwards nobody else can reach it.
+
+``client = connect(); return Session(client)``: the object stores what it was given, its maker keeps no hold of it. Only
+factories in sight of the class are looked at: its own class methods, and the functions of its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from toollint.analyses.claims import assignments
+from toollint.analyses.origins import origins
+from toollint.analyses.values import Values
+from toollint.catalog import Acquisition
+from toollint.facts import Assigned, ClassFacts, FunctionFacts
+from toollint.model import Place
+from toollint.syntax import Arg, Call, Expr, Name, Return, Yield, callee, last_call, walk
+
+_WRAPPERS = 3
+"""How many objects of the project a parameter may be wrapped in before it is stored."""
+
+
+class Handover(NamedTuple):
+    """``attribute`` gets what a factory acquires at ``place``; ``wrapped``: inside another object."""
+
+    attribute: str
+    acquisition: Acquisition
+    place: Place
+    wrapped: bool
+
+
+def handovers(values: Values, cls: ClassFacts) -> Iterator[Handover]:
+    """What the factories in sight acquire and leave to objects of the class alone."""
+    about = values.sieve.words(cls.module.path, "acquisition")
+    for function in _factories(cls, about):
+        nodes = [*walk(function.node.body, into=False)]
+        if any(isinstance(node, Yield) for node in nodes):
+            continue
+        for node in nodes:
+            if isinstance(node, Return) and node.value is not None:
+                yield from _handed(values, cls, function, nodes, node.value)
+
+
+def _factories(cls: ClassFacts, about: frozenset[bytes]) -> Iterator[FunctionFacts]:
+    yield from (method for method in cls.functions if method.is_classmethod or method.is_static)
+    for index, definitions in cls.module.definitions_at.items():
+        words = cls.module.words_of(index)
+        if cls.name.encode() in words and not about.isdisjoint(words):
+            yield from (one for one in definitions if isinstance(one, FunctionFacts))
+
+
+def _handed(
+    values: Values, cls: ClassFacts, function: FunctionFacts, nodes: list[object], result: Expr
+) -> Iterator[Handover]:
+    """The acquisitions among the arguments of a returned call of the class."""
+    called, call = callee(result), last_call(result)
+    if called is None or call is None or values.of(function.scope, called) is not cls:
+        return
+    for name, given in _parameters(values, cls, call):
+        found = [origin.made for origin in origins(values, function.scope, given)]
+        attribute = _stored(values, cls, name)
+        if len(found) == 1 and isinstance(found[0], Acquisition) and attribute is not None:
+            if isinstance(given, Name) and _times_given(nodes, given.id) > 1:
+                continue
+            place = _place(function, given)
+            yield Handover(attribute[0], found[0], place, attribute[1])
+
+
+def _parameters(values: Values, cls: ClassFacts, call: Call) -> Iterator[tuple[str, Expr]]:
+    """The parameters of the constructor with what the call gives for them, as far as that is plain."""
+    constructor = _constructor(values, cls)
+    if constructor is None:
+        return
+    names = [param.name for param in constructor.node.params[1:] if param.kind in {"positional", "plain"}]
+    for index, arg in enumerate(call.args):
+        if arg.stars:
+            names = names[:index]
+        elif arg.keyword is not None:
+            yield arg.keyword, arg.value
+        elif index < len(names):
+            yield names[index], arg.value
+
+
+def _stored(values: Values, cls: ClassFacts, param: str, depth: int = _WRAPPERS) -> tuple[str, bool] | None:
+    """The attribute that the constructor keeps a parameter in, and whether another object wraps it there."""
+    constructor = _constructor(values, cls)
+    if constructor is None:
+        return None
+    for attribute, stmt in assignments(constructor):
+        if isinstance(stmt.value, Name) and stmt.value.id == param:
+            return attribute, False
+        called = callee(stmt.value) if stmt.value is not None else None
+        wrapper = values.of(constructor.scope, called) if called is not None else None
+        call = last_call(stmt.value)
+        if isinstance(wrapper, ClassFacts) and call is not None and depth and wrapper is not cls:
+            inner = [name for name, given in _parameters(values, wrapper, call) if _is_name(given, param)]
+            if inner and _stored(values, wrapper, inner[0], depth - 1) is not None:
+                return attribute, True
+    return None
+
+
+def _constructor(values: Values, cls: ClassFacts) -> FunctionFacts | None:
+    found = values.project.class_member(cls, "__init__")
+    return found if isinstance(found, FunctionFacts) else None
+
+
+def _is_name(expr: Expr, name: str) -> bool:
+    return isinstance(expr, Name) and expr.id == name
+
+
+def _times_given(nodes: list[object], name: str) -> int:
+    return sum(isinstance(node, Arg) and _is_name(node.value, name) for node in nodes)
+
+
+def _place(function: FunctionFacts, given: Expr) -> Place:
+    """Where the value is acquired: through a local name, at its assignment."""
+    found = function.scope.bindings.get(given.id, ()) if isinstance(given, Name) else ()
+    if found and isinstance(found[-1], Assigned) and found[-1].stmt.value is not None:
+        given = found[-1].stmt.value
+    return function.at(given.start, given.end)
