@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toollint.analyses.closers import closing_verb
-from toollint.analyses.ownership import Owner
+from toollint.analyses.ownership import Owned, Owner
 from toollint.analyses.release import is_closer
 from toollint.analyses.values import Method
 from toollint.facts import Assigned, ClassFacts, FunctionFacts
@@ -25,6 +25,15 @@ from toollint.syntax import (
 
 _BORROWING = frozenset({"builtins", "asyncio", "threading", "logging", "time", "json", "copy", "inspect", "functools"})
 """Modules whose functions look at what they are given, or use it, and never release it."""
+
+
+def may_be_released(owner: Owner, owned: Owned) -> bool:
+    """Whether anything in sight may release what the attribute holds, the objects that it is given to among them.
+
+    What a library's resource is given to mostly uses it; an object of the project may be closed by whoever gets it.
+    """
+    lent = owned.part is not None and is_lent_out(owner, owned.attribute)
+    return lent or owner.may_be_released(owned)
 
 
 def is_lent_out(owner: Owner, attribute: str) -> bool:

@@ -59,6 +59,8 @@ _STATE = re.compile(
     re.IGNORECASE,
 )
 """Flags that tell of the object's own life, or of a decision about it: a closer rightly asks them."""
+_WAITING = "join"
+"""A release that only waits: a thread ends when it is told to, which may be done in a hundred ways."""
 _PLAIN_ROOTS = frozenset({"builtins", "abc", "typing", "typing_extensions", "collections"})
 
 
@@ -146,6 +148,8 @@ class Teardown:
     def _is_missed(self, owned: Owned) -> bool:
         resource = owned.acquisition.resource
         if owned.shared or resource.category == "llm" or not (resource.release or owned.part is not None):
+            return False
+        if resource.release == _WAITING:
             return False
         if owned.part is not None and not resource.release and resource.with_ == resource.async_with == "absent":
             return False

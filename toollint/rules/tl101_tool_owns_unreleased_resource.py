@@ -79,6 +79,7 @@ singletons.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from toollint.analyses.lending import may_be_released
 from toollint.analyses.missing_closer import unreleased
 from toollint.analyses.ownership import Owned, Owner
 from toollint.model import Finding, Safety, Severity, rule
@@ -104,7 +105,7 @@ def check(owner: Owner, options: Options) -> Iterator[Finding]:
     owned = [one for one in owner.owned if _counts(owner, one, options)]
     if not owned or not owner.lineage.known or owner.closers:
         return
-    owned = [one for one in owned if not owner.may_be_released(one)]
+    owned = [one for one in owned if not may_be_released(owner, one)]
     component = owner.component if owned else None
     if component is not None:
         yield unreleased(owner, owned, component)

@@ -2,9 +2,9 @@
 
 ## Why
 An object that is handed a client usually leaves its closing to whoever made it. But one that passes `connect`, `open`
-or `warm_up` on has taken the client's life into its hands: its user sees one object, opens that, and looks for its closer.
-There is none, and the client is out of sight. Haystack's `Agent` warmed up the chat generator in it and could not
-release it until `close` was passed on as well (haystack, lifecycle of components).
+or `warm_up` on has taken the client's life into its hands: its user sees one object, opens that, and looks for its
+closer. There is none, and the client is out of sight. Haystack's `Agent` warmed up the chat generator in it and could
+not release it until `close` was passed on as well (haystack, lifecycle of components).
 
 ## Bad
 ```python

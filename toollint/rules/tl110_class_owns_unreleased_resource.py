@@ -5,8 +5,8 @@ What a tool opens and never closes is TL101's; most leaks of this form are in th
 library whose factory opened an HTTP client and returned an object without `close` made every user leak one connection
 pool a client until that method was added (langgraph's SDK: `LangGraphClient`), a session store opened an engine that
 nobody could reach to dispose (openai-agents: `SQLAlchemySession.from_url`), and a document store made an executor
-wherever none was given and never shut it down (haystack: `InMemoryDocumentStore`). Of 206 leaks that people fixed, 33 were
-classes without a closer, and only half of those opened the resource themselves: the others held an object that did.
+wherever none was given and never shut it down (haystack: `InMemoryDocumentStore`). Of 206 leaks that people fixed, 33
+were classes without a closer, and only half of those opened the resource themselves: the others held an object that did.
 
 ## Bad
 ```python
@@ -55,6 +55,7 @@ out. What a factory opens is silent where a public attribute or property lets ca
 
 from collections.abc import Iterator
 
+from toollint.analyses.lending import may_be_released
 from toollint.analyses.missing_closer import unreleased
 from toollint.analyses.once import lives_once
 from toollint.analyses.ownership import Owned, Owner
@@ -75,8 +76,8 @@ def check(owner: Owner) -> Iterator[Finding]:
     maybe = [one for one in (*owner.mixed, *owner.handed_over) if _counts(one)]
     if not (own or maybe) or not owner.lineage.known or owner.closers:
         return
-    own = [one for one in own if not owner.may_be_released(one)]
-    maybe = [one for one in maybe if not owner.may_be_released(one)]
+    own = [one for one in own if not may_be_released(owner, one)]
+    maybe = [one for one in maybe if not may_be_released(owner, one)]
     if not (own or maybe) or lives_once(owner.values, owner.cls):
         return
     if not own or owner.component is None:
