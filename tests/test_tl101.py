@@ -55,7 +55,6 @@ def fixes():
         ("Database", Safety.UNSAFE, "all its subclasses"),
         ("FieldNamedClose", Safety.DISPLAY, "means something else"),
         ("EmptyClose", Safety.DISPLAY, "does nothing"),
-        ("SharedByAll", Safety.DISPLAY, "share"),
         ("OwnHooks", Safety.DISPLAY, "hooks of its own"),
     ],
 )
