@@ -389,13 +389,18 @@ class Owner:
 
     def getters(self, attribute: str) -> frozenset[str]:
         """Properties and methods that give the attribute away under another name."""
-        return frozenset(
-            function.name
+        return frozenset(getter for getter, given in self._getters if given == attribute)
+
+    @cached_property
+    def _getters(self) -> tuple[tuple[str, str], ...]:
+        """The methods that return an attribute, with it."""
+        return tuple(
+            (function.name, attribute)
             for ancestor in self.lineage.classes
             for function in ancestor.functions
             for node in walk(function.node.body, into=False)
             if isinstance(node, Return) and node.value is not None
-            if attribute_of(node.value, function.receiver) == attribute
+            if (attribute := attribute_of(node.value, function.receiver)) is not None
         )
 
     @cached_property

@@ -153,11 +153,12 @@ class Teardown:
             return False
         if owned.part is not None and not resource.release and resource.with_ == resource.async_with == "absent":
             return False
+        held = self.owner.held(owned)
         return not (
             self._depends(owned)
-            or any(may_release(one, self.owner.held(owned)) for c in self.owner.lineage.classes for one in c.functions)
+            or any(may_release(one, held) for cls in self.owner.lineage.classes for one in cls.functions)
             or is_lent_out(self.owner, owned.attribute)
-            or may_be_released_outside(self.owner.values, self.cls, self.owner.held(owned))
+            or may_be_released_outside(self.owner.values, self.cls, held)
         )
 
     def _depends(self, owned: Owned) -> bool:
