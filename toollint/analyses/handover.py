@@ -1,7 +1,8 @@
 """What a factory opens for the object that it returns: afterwards nobody else can reach it.
 
-``client = connect(); return Session(client)``: the object stores what it was given, its maker keeps no hold of it. Only
-factories in sight of the class are looked at: its own class methods, and the functions of its file.
+``client = connect(); return Session(client)``: the object stores what it was given, its maker has no hold of it.
+Factories are the class methods of the class, the functions of its file and, where its constructor asks for a resource
+by an annotation, those of other files of the project.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from toollint.analyses.values import Values
 from toollint.catalog import Acquisition
 from toollint.facts import Assigned, ClassFacts, FunctionFacts
 from toollint.model import Place
+from toollint.project import Library
 from toollint.syntax import Arg, Call, Expr, Name, Return, Yield, callee, last_call, walk
 
 _WRAPPERS = 3
@@ -32,22 +34,32 @@ class Handover(NamedTuple):
 
 def handovers(values: Values, cls: ClassFacts) -> Iterator[Handover]:
     """What the factories in sight acquire and leave to objects of the class alone."""
-    about = values.sieve.words(cls.module.path, "acquisition")
-    for function in _factories(cls, about):
+    for function in _factories(values, cls):
         nodes = [*walk(function.node.body, into=False)]
         if any(isinstance(node, Yield) for node in nodes):
             continue
         for node in nodes:
             if isinstance(node, Return) and node.value is not None:
-                yield from _handed(values, cls, function, nodes, node.value)
+                yield from _handed(values, cls, function, nodes, _behind(function, node.value))
 
 
-def _factories(cls: ClassFacts, about: frozenset[bytes]) -> Iterator[FunctionFacts]:
+def _factories(values: Values, cls: ClassFacts) -> Iterator[FunctionFacts]:
     yield from (method for method in cls.functions if method.is_classmethod or method.is_static)
-    for index, definitions in cls.module.definitions_at.items():
-        words = cls.module.words_of(index)
-        if cls.name.encode() in words and not about.isdisjoint(words):
-            yield from (one for one in definitions if isinstance(one, FunctionFacts))
+    others = values.project.mentioning(cls.name) if _asks_for_a_resource(values, cls) else ()
+    for module in dict.fromkeys([cls.module, *(one for one in others if not one.is_test)]):
+        about = values.sieve.words(module.path, "acquisition")
+        for index, definitions in module.definitions_at.items():
+            words = module.words_of(index)
+            if cls.name.encode() in words and not about.isdisjoint(words):
+                yield from (one for one in definitions if isinstance(one, FunctionFacts))
+
+
+def _asks_for_a_resource(values: Values, cls: ClassFacts) -> bool:
+    """Whether a parameter of the constructor is annotated with a resource of the catalogue."""
+    constructor = cls.methods.get("__init__")
+    params = constructor.node.params if constructor is not None else ()
+    allowed = (one for param in params for one in values.annotation(cls.scope, param.annotation))
+    return any(isinstance(one.cls, Library) and values.catalog.resource(one.cls.name) is not None for one in allowed)
 
 
 def _handed(
@@ -115,7 +127,13 @@ def _times_given(nodes: list[object], name: str) -> int:
 
 def _place(function: FunctionFacts, given: Expr) -> Place:
     """Where the value is acquired: through a local name, at its assignment."""
-    found = function.scope.bindings.get(given.id, ()) if isinstance(given, Name) else ()
-    if found and isinstance(found[-1], Assigned) and found[-1].stmt.value is not None:
-        given = found[-1].stmt.value
+    given = _behind(function, given)
     return function.at(given.start, given.end)
+
+
+def _behind(function: FunctionFacts, expr: Expr) -> Expr:
+    """What a local name was assigned last; any other expression itself."""
+    found = function.scope.bindings.get(expr.id, ()) if isinstance(expr, Name) else ()
+    if found and isinstance(found[-1], Assigned) and found[-1].stmt.value is not None:
+        return found[-1].stmt.value
+    return expr
