@@ -6,11 +6,11 @@ Whatever it does not understand is None.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from toollint.catalog import Acquisition, Tool, Type
-from toollint.facts import Assigned, Binding, ClassFacts, Entered, FunctionFacts, ModuleFacts, Parameter, Scope
+from toollint.facts import Assigned, Binding, ClassFacts, Entered, FunctionFacts, ModuleFacts, Opaque, Parameter, Scope
 from toollint.project import Library, Project, Target, Variable
 from toollint.sieve import Sieve
 from toollint.syntax import (
@@ -18,19 +18,27 @@ from toollint.syntax import (
     Await,
     Binary,
     Bind,
+    Bool,
     Call,
     Chain,
+    Collection,
     Const,
+    Dots,
     Expr,
+    For,
+    IfExp,
+    Index,
     Link,
     Name,
     Return,
     Walrus,
+    Yield,
     argument,
     callee,
     is_none,
     last_call,
     last_name,
+    prefix,
     subscripted,
     walk,
 )
@@ -60,6 +68,25 @@ Value: TypeAlias = Library | ModuleFacts | ClassFacts | FunctionFacts | Instance
 _WRAPPERS = frozenset({"Optional", "Annotated", "ClassVar", "Final", "Required", "Awaitable", "Coroutine"})
 _UNIONS = frozenset({"Union"})
 _TYPING = frozenset({"typing", "typing_extensions", "collections.abc"})
+_MAPPINGS = frozenset({"dict", "defaultdict", "OrderedDict", "Dict", "DefaultDict", "Mapping", "MutableMapping"})
+_ITERABLES = frozenset(
+    {
+        *("list", "set", "frozenset", "tuple", "deque", "List", "Set", "FrozenSet", "Tuple", "Deque", "Sequence"),
+        *("MutableSequence", "AbstractSet", "MutableSet", "Collection", "Iterable", "Iterator", "Generator"),
+        *("AsyncIterable", "AsyncIterator", "AsyncGenerator"),
+    }
+)
+_MANAGERS = frozenset(
+    {
+        *("AbstractContextManager", "AbstractAsyncContextManager", "ContextManager", "AsyncContextManager"),
+        *("Iterator", "AsyncIterator", "Generator", "AsyncGenerator", "Iterable", "AsyncIterable"),
+    }
+)
+"""What a function that gives a context manager is annotated with, the decorated generators among them."""
+_PASSES = frozenset({"list", "tuple", "set", "frozenset", "sorted", "reversed", "iter"})
+"""Builtins that give the elements of their argument."""
+_TRANSPARENT = frozenset({"abstractmethod", "override", "final", "staticmethod", "classmethod", "overload"})
+"""Decorators after which a coroutine function is one still."""
 _STEPS = 6
 """How many names, factories and attributes in a row are followed."""
 
@@ -88,18 +115,33 @@ class Values:
             self._steps -= 1
 
     def _of(self, scope: Scope, expr: Expr | None) -> Value | None:
-        if isinstance(expr, Await):
-            return self.of(scope, expr.value)
-        if isinstance(expr, Walrus):
-            return self.of(scope, expr.value)
         if isinstance(expr, Name):
             return self._target(self.project.named(scope, expr.id))
         if isinstance(expr, Chain):
-            value = self.of(scope, expr.base)
-            for link in expr.links:
-                value = self._link(scope, value, link)
-            return value
-        return None
+            return self._chain(scope, expr, awaited=False)
+        if isinstance(expr, Await) and isinstance(expr.value, Chain):
+            return self._chain(scope, expr.value, awaited=True)
+        if isinstance(expr, Await | Walrus):
+            return self.of(scope, expr.value)
+        if isinstance(expr, Bool):
+            return self._agreed(scope, expr.operands) if expr.op == "or" else None
+        return self._agreed(scope, (expr.then, expr.orelse)) if isinstance(expr, IfExp) else None
+
+    def _chain(self, scope: Scope, chain: Chain, *, awaited: bool) -> Value | None:
+        """What a chain gives; a call of a coroutine function gives nothing before it is awaited."""
+        value = self.of(scope, chain.base)
+        for link in chain.links:
+            function = value.function if isinstance(value, Method) else value
+            pending = isinstance(link, Call) and isinstance(function, FunctionFacts) and is_coroutine(function)
+            if pending and not (awaited and link is chain.links[-1]):
+                return None
+            value = self._link(scope, value, link)
+        return value
+
+    def _agreed(self, scope: Scope, alternatives: Sequence[Expr]) -> Value | None:
+        """What all of several expressions give, None among them left out."""
+        values = [self.of(scope, expr) for expr in alternatives if not is_none(expr)]
+        return values[0] if values and all(value == values[0] for value in values) else None
 
     def acquisition(self, scope: Scope, expr: Expr | None) -> Acquisition | None:
         """The catalogue's row where the expression is a call that acquires, whose value is the resource itself."""
@@ -131,13 +173,16 @@ class Values:
             if isinstance(value, Instance):
                 return self.attribute(value, link.name)
             return None if isinstance(value, Method) else self._target(self.project.attribute(value, link.name))
-        return self._element(value)
+        return self._element(value, link)
 
-    def _element(self, value: Value | None) -> Value | None:
+    def _element(self, value: Value | None, link: Index) -> Value | None:
         """What a subscript of a container with known element types gives."""
-        if isinstance(value, Instance) and value.args and len(value.args[-1]) == 1:
-            return value.args[-1][0]
-        return None
+        if not isinstance(value, Instance) or not value.args:
+            return None
+        if value.name in {"tuple", "Tuple"} and len(value.args) > 1:
+            index = link.key.value if isinstance(link.key, Const) else None
+            return _one(value.args[index]) if isinstance(index, int) and index < len(value.args) else None
+        return _one(value.args[-1])
 
     def called(self, value: Value | None, call: Call | None = None) -> Value | None:
         """What a call of ``value`` gives."""
@@ -153,7 +198,8 @@ class Values:
         if isinstance(value, FunctionFacts):
             return self.returned(value)
         if isinstance(value, Method):
-            return self.returned(value.function)
+            result = self.returned(value.function)
+            return value.receiver if _is_self(result) else result
         return None
 
     def returned(self, function: FunctionFacts) -> Value | None:
@@ -178,9 +224,15 @@ class Values:
             return Method(owner, member)
         if isinstance(member, Variable):
             found = self._variable(member)
-            if found is not None:
+            if found is not None or any(self._declared(member)):
                 return found
         return self._field(owner.cls, name)
+
+    def _declared(self, variable: Variable) -> Iterator[tuple[Instance, ...]]:
+        """The classes that the annotations of a variable allow, one annotation after the other."""
+        for binding in variable.bindings:
+            if isinstance(binding, Assigned):
+                yield self.annotation(variable.scope, binding.stmt.annotation)
 
     def _field(self, cls: ClassFacts, name: str) -> Value | None:
         """What the methods of a class assign to ``self.name``, where they agree."""
@@ -188,8 +240,8 @@ class Values:
         for function, stmt in self.field_assignments(cls, name):
             if stmt.annotation is not None:
                 alternatives = self.annotation(function.scope, stmt.annotation)
-                if len(alternatives) == 1:
-                    return alternatives[0]
+                if alternatives:
+                    return _one(alternatives)
             if stmt.value is None or is_none(stmt.value):
                 continue
             value = self.instance(function.scope, stmt.value)
@@ -215,12 +267,16 @@ class Values:
         return target
 
     def _variable(self, variable: Variable) -> Value | None:
-        """What all bindings of a variable agree on."""
+        """What a variable is annotated as, else what all its bindings agree on."""
+        declared = next(filter(None, self._declared(variable)), ())
+        if declared:
+            return _one(declared)
         found: Value | None = None
         for binding in variable.bindings:
-            if isinstance(binding, Assigned) and binding.stmt.annotation is None and is_none(binding.stmt.value):
+            if isinstance(binding, Assigned) and is_none(binding.stmt.value):
                 continue
-            value = self._bound(variable.scope, binding, variable.name)
+            opaque = isinstance(binding, Opaque)
+            value = self._iterated(variable) if opaque else self._bound(variable.scope, binding, variable.name)
             if value is None or (found is not None and found != value):
                 return None
             found = value
@@ -230,10 +286,6 @@ class Values:
         if isinstance(binding, Parameter):
             return self._parameter(scope, binding, name)
         if isinstance(binding, Assigned):
-            if binding.stmt.annotation is not None:
-                alternatives = self.annotation(scope, binding.stmt.annotation)
-                if len(alternatives) == 1:
-                    return alternatives[0]
             return self.of(scope, binding.stmt.value)
         if isinstance(binding, Entered):
             return self._entered(self.of(scope, binding.context))
@@ -245,17 +297,67 @@ class Values:
             return function.cls if function.is_classmethod else Instance(function.cls)
         if binding.param.kind in {"var", "kwvar"}:
             return None
-        alternatives = self.annotation(scope, binding.param.annotation)
-        return alternatives[0] if len(alternatives) == 1 else None
+        return _one(self.annotation(scope, binding.param.annotation))
 
     def _entered(self, value: Value | None) -> Value | None:
-        """What ``with value as name`` binds, where the object enters itself."""
+        """What ``with value as name`` binds: the object where it enters itself, what a decorated generator yields."""
         if not isinstance(value, Instance):
             return None
         if isinstance(value.cls, Library):
-            resource = self.catalog.resource(value.cls.name)
-            return value if resource is not None and resource.yields == "self" else None
-        return None
+            if value.name in _MANAGERS:
+                return _one(value.args[0]) if value.args else None
+            return value if self._enters_itself(value.cls.name) else None
+        members = [self.project.class_member(value.cls, name) for name in ("__enter__", "__aenter__")]
+        entered = [self._entered_by(value, member) for member in members if isinstance(member, FunctionFacts | Library)]
+        return entered[0] if entered and all(one == entered[0] for one in entered) else None
+
+    def _entered_by(self, value: Instance, member: FunctionFacts | Library) -> Value | None:
+        """What one of an object's two methods for ``with`` gives."""
+        if isinstance(member, Library):
+            return value if self._enters_itself(member.name.rpartition(".")[0]) else None
+        results = [node.value for node in walk(member.node.body, into=False) if isinstance(node, Return)]
+        if results and all(isinstance(one, Name) and one.id == member.receiver for one in results):
+            return value
+        return self.called(Method(value, member))
+
+    def _enters_itself(self, name: str) -> bool:
+        resource = self.catalog.resource(name)
+        return resource is not None and resource.yields == "self"
+
+    # --- loops
+
+    def _iterated(self, variable: Variable) -> Value | None:
+        """What a variable is that loops bind and nothing else does that tells as little."""
+        owner = variable.scope.owner
+        if not isinstance(owner, FunctionFacts):
+            return None
+        loops = [node for node in walk(owner.node.body, into=False) if isinstance(node, For)]
+        bound = [(loop, place) for loop in loops for place in _targets(loop, variable.name)]
+        if len(bound) != sum(isinstance(binding, Opaque) for binding in variable.bindings):
+            return None
+        values = [self._item(variable.scope, loop.iter, place) for loop, place in bound]
+        return values[0] if all(value == values[0] for value in values) else None
+
+    def _item(self, scope: Scope, iterable: Expr, place: int | None) -> Value | None:
+        """What a loop over ``iterable`` binds; ``place`` is that of the name in an unpacked pair."""
+        if isinstance(iterable, Collection):
+            return self._agreed(scope, iterable.items) if place is None else None
+        called, call = callee(iterable), last_call(iterable)
+        if isinstance(called, Name) and call is not None and call.args and not call.args[0].stars:
+            if called.id in _PASSES:
+                return self._item(scope, call.args[0].value, place)
+            return self._item(scope, call.args[0].value, None) if (called.id, place) == ("enumerate", 1) else None
+        if isinstance(called, Chain) and isinstance(called.links[-1], Attr) and called.links[-1].name in _VIEWS:
+            owner = self.instance(scope, prefix(called, len(called.links) - 1))
+            index = _VIEWS[called.links[-1].name].get(place)
+            if owner is not None and owner.name in _MAPPINGS and len(owner.args) == 2:
+                return None if index is None else _one(owner.args[index])
+        owner = self.instance(scope, iterable)
+        if owner is None or not owner.args or place is not None:
+            return None
+        pair = owner.name in {"tuple", "Tuple"} and len(owner.args) > 1
+        iterates = owner.name in _MAPPINGS | _ITERABLES and not pair
+        return _one(owner.args[0]) if iterates else None
 
     # --- annotations
 
@@ -282,7 +384,8 @@ class Values:
             for argument in used:
                 yield from self.annotation(scope, argument)
         elif isinstance(target, Library | ClassFacts):
-            yield Instance(target, tuple(self.annotation(scope, argument) for argument in arguments))
+            kept = (argument for argument in arguments if not isinstance(argument, Dots))  # tuple[int, ...]
+            yield Instance(target, tuple(self.annotation(scope, argument) for argument in kept))
         elif isinstance(target, Variable):
             yield from self._type_alias(target)
 
@@ -315,6 +418,34 @@ class Values:
             if found is not None and found.kind == "decorator":
                 return found
         return None
+
+
+_VIEWS: dict[str, dict[int | None, int]] = {"keys": {None: 0}, "values": {None: 1}, "items": {0: 0, 1: 1}}
+"""The methods of a mapping to loop over: which type argument the loop binds, by the place in an unpacked pair."""
+
+
+def _targets(loop: For, name: str) -> Iterator[int | None]:
+    """Where a loop binds a name: its one target (None), or a place in the pair that it unpacks."""
+    if isinstance(loop.target, Name):
+        yield from [None] if loop.target.id == name else []
+    elif isinstance(loop.target, Collection):
+        yield from (i for i, item in enumerate(loop.target.items) if isinstance(item, Name) and item.id == name)
+
+
+def _one(alternatives: Sequence[Instance]) -> Instance | None:
+    """The only one of the classes that an annotation allows."""
+    return alternatives[0] if len(alternatives) == 1 else None
+
+
+def _is_self(value: Value | None) -> bool:
+    return isinstance(value, Instance) and value.cls in (Library("typing.Self"), Library("typing_extensions.Self"))
+
+
+def is_coroutine(function: FunctionFacts) -> bool:
+    """Whether a call of the function gives a coroutine for certain: no generator, no decorator that may change it."""
+    if not function.node.is_async or any(isinstance(n, Yield) for n in walk(function.node.body, into=False)):
+        return False
+    return all(last_name(decorator) in _TRANSPARENT for decorator in function.decorators)
 
 
 def _class_of(value: Value | None) -> Value | None:
