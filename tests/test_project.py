@@ -7,6 +7,7 @@ import pytest
 from toollint.config import Config
 from toollint.facts import Assigned, ClassFacts, FunctionFacts, ModuleFacts
 from toollint.project import Library, Variable
+from toollint.syntax import Name
 from toollint.workspace import Workspace
 
 BASE = "class Base: ...\n"
@@ -482,3 +483,44 @@ def test_containers_give_their_elements(load, tmp_path):
     (mapping,) = values.annotation(function.outer, function.node.params[0].annotation)
     ((listed,),) = mapping.args[1:]
     assert [shown(element.cls) for (element,) in listed.args] == ["class m.Base"]
+
+
+VALUES = """
+from lib import redis
+from lib.parts import Part
+class Holder:
+    parts: list[Part]
+    by_name: dict[str, Part]
+async def work(holder: Holder, redis: redis.Client, given: Part | None = None):
+    chosen = given or Part()
+    other = Part() if given is None else given
+    for one in holder.parts: ...
+    for name, value in holder.by_name.items(): ...
+    for number, counted in enumerate(holder.parts): ...
+    with opened() as managed: ...
+    coroutine = fetched()
+    awaited = await fetched()
+@contextmanager
+def opened() -> Iterator[Part]:
+    yield Part()
+async def fetched() -> Part: ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *((name, "Part") for name in ("chosen", "other", "one", "value", "counted", "managed", "awaited")),
+        ("redis", "Client"),
+        *((name, None) for name in ("name", "number", "coroutine")),
+    ],
+)
+def test_what_a_local_name_holds(load, tmp_path, name, expected):
+    files = {"lib/__init__.py": "", "lib/redis.py": "class Client: ...\n", "lib/parts.py": "class Part: ...\n"}
+    imports = "from collections.abc import Iterator\nfrom contextlib import contextmanager\n"
+    values = load({"main.py": imports + VALUES, **files})
+    module = values.project.module_at(str(tmp_path / "main.py"))
+    (work,) = module.scope.bindings["work"]
+    held = values.instance(work.scope, Name(name, 0, 0))
+    kind = held.name if held is not None and isinstance(held.cls, ClassFacts) else None
+    assert kind == expected

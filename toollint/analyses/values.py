@@ -205,7 +205,7 @@ class Values:
     def returned(self, function: FunctionFacts) -> Value | None:
         """What a call of a project's function gives: its annotation, else what all its returns agree on."""
         if function.node.returns is not None:
-            alternatives = self.annotation(function.scope, function.node.returns)
+            alternatives = self.annotation(function.outer, function.node.returns)
             return alternatives[0] if len(alternatives) == 1 else None
         results = [node.value for node in walk(function.node.body, into=False) if isinstance(node, Return)]
         values = [self.instance(function.scope, result) for result in results]
@@ -297,7 +297,8 @@ class Values:
             return function.cls if function.is_classmethod else Instance(function.cls)
         if binding.param.kind in {"var", "kwvar"}:
             return None
-        return _one(self.annotation(scope, binding.param.annotation))
+        outside = scope.parent or scope  # a parameter may be named like the module that its type comes from
+        return _one(self.annotation(outside, binding.param.annotation))
 
     def _entered(self, value: Value | None) -> Value | None:
         """What ``with value as name`` binds: the object where it enters itself, what a decorated generator yields."""
