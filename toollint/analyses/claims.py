@@ -14,11 +14,12 @@ from toollint.analyses.values import Values
 from toollint.catalog import Acquisition
 from toollint.facts import Assigned, ClassFacts, FunctionFacts
 from toollint.model import Place
-from toollint.project import Library
 from toollint.syntax import (
     Bind,
     Block,
     Bool,
+    Call,
+    Chain,
     Const,
     Expr,
     Lambda,
@@ -117,7 +118,7 @@ def _cached_property(values: Values, function: FunctionFacts) -> Iterator[Claim]
         if isinstance(node, Return) and node.value is not None:
             place = function.at(node.value.start, node.value.end)
             for origin in origins(values, function.scope, node.value):
-                if origin.made is not None:
+                if origin.kind is not Kind.NOTHING:
                     yield Claim(function.name, origin.kind, place, origin.made, cached=True, function=function)
 
 
@@ -125,7 +126,8 @@ def _default(values: Values, cls: ClassFacts, name: str, value: Expr) -> Iterato
     factory = _default_factory(value)
     if factory is None and last_call(value) is None:
         return
-    made = _made_once(values, cls, value if factory is None else factory)
+    found = {origin.made for origin in origins(values, cls.scope, value if factory is None else _called(factory))}
+    made = found.pop() if len(found) == 1 else None
     if made is not None:
         place = cls.at(value.start, value.end)
         injectable = factory is not None and not name.startswith("_")
@@ -133,18 +135,12 @@ def _default(values: Values, cls: ClassFacts, name: str, value: Expr) -> Iterato
         yield Claim(name, Kind.MADE, place, made, always=not shared, shared=shared, injectable=injectable)
 
 
-def _made_once(values: Values, cls: ClassFacts, value: Expr) -> Acquisition | ClassFacts | None:
-    """What a value of the class body makes, or a call of it where it is a default factory."""
-    called = value.body if isinstance(value, Lambda) else value
-    if last_call(called) is not None:
-        found = {origin.made for origin in origins(values, cls.scope, called)}
-        return found.pop() if len(found) == 1 else None
-    target = values.of(cls.scope, called)
-    if isinstance(target, ClassFacts):
-        return target
-    acquisition = values.catalog.acquisition(target.name) if isinstance(target, Library) else None
-    plain = acquisition is not None and not acquisition.manager and acquisition.element is None
-    return acquisition if plain and not isinstance(value, Lambda) else None
+def _called(factory: Expr) -> Expr:
+    """What a default factory gives, as an expression."""
+    if isinstance(factory, Lambda):
+        return factory.body
+    base, links = (factory.base, factory.links) if isinstance(factory, Chain) else (factory, ())
+    return Chain(base, (*links, Call((), factory.end)), factory.start, factory.end)
 
 
 def _default_factory(value: Expr) -> Expr | None:

@@ -17,7 +17,7 @@ from toollint.catalog import Resource
 from toollint.facts import FunctionFacts, ModuleFacts, classes_of
 from toollint.model import Place
 from toollint.project import Library
-from toollint.syntax import Attr, Await, Call, Chain, Name, attribute_of, prefix, walk
+from toollint.syntax import Attr, Await, Bind, Call, Chain, Name, attribute_of, is_none, prefix, walk
 
 _OPENING = frozenset(opener for opener in OPENERS if not opener.startswith("_") or opener.endswith("__"))
 
@@ -31,7 +31,10 @@ class Opening(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """An attribute that a caller gave, of what type, where the wrapper opens and stores it, and how it is closed."""
+    """An attribute that a caller gave, of what type, where the wrapper opens and stores it, and how it is closed.
+
+    ``optional``: a caller may give None.
+    """
 
     attribute: str
     type: str
@@ -39,6 +42,7 @@ class Opened(NamedTuple):
     stored: Place
     verb: str
     is_async: bool
+    optional: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +79,8 @@ class Wrapper:
         closer = self._closer(held, call.opener) if isinstance(held, Instance) else None
         if closer is None or not isinstance(held, Instance) or self._is_closed(attribute, closer):
             return None
-        return Opened(attribute, held.name, call, claims[0].place, closer.release, closer.async_)
+        optional = any(_may_be_none(*found) for found in self.owner.cls.assignments[attribute])
+        return Opened(attribute, held.name, call, claims[0].place, closer.release, closer.async_, optional)
 
     def _closer(self, held: Instance, opener: str) -> Resource | None:
         """How what is held is closed, where it is known to be both opened and closed."""
@@ -97,6 +102,13 @@ class Wrapper:
         return any(
             may_release(function, held) for cls in lineage.classes for function in cls.functions
         ) or may_be_released_outside(self.owner.values, self.owner.cls, held)
+
+
+def _may_be_none(function: FunctionFacts, stmt: Bind) -> bool:
+    """Whether an assignment may give None: by its value or annotation, or those of the parameter that it stores."""
+    params = [one for one in function.node.params if isinstance(stmt.value, Name) and one.name == stmt.value.id]
+    told = walk(stmt.value, stmt.annotation, *((one.default, one.annotation) for one in params))
+    return any(is_none(node) or (isinstance(node, Name) and node.id == "Optional") for node in told)
 
 
 def _openings(function: FunctionFacts) -> Iterator[Opening]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from toollint.analyses.claims import assignments
+from toollint.analyses.claims import assignments, is_certain
 from toollint.analyses.origins import origins
 from toollint.analyses.values import Values
 from toollint.catalog import Acquisition
@@ -24,12 +24,16 @@ _WRAPPERS = 3
 
 
 class Handover(NamedTuple):
-    """``attribute`` gets what a factory acquires at ``place``; ``wrapped``: inside another object."""
+    """``attribute`` gets what a factory acquires at ``place``; ``wrapper`` is the class of the object around it.
+
+    ``always``: no object can be made without it.
+    """
 
     attribute: str
     acquisition: Acquisition
     place: Place
-    wrapped: bool
+    wrapper: ClassFacts | None
+    always: bool
 
 
 def handovers(values: Values, cls: ClassFacts) -> Iterator[Handover]:
@@ -71,12 +75,13 @@ def _handed(
         return
     for name, given in _parameters(values, cls, call):
         found = [origin.made for origin in origins(values, function.scope, given)]
-        attribute = _stored(values, cls, name)
-        if len(found) == 1 and isinstance(found[0], Acquisition) and attribute is not None:
+        stored = _stored(values, cls, name)
+        if len(found) == 1 and isinstance(found[0], Acquisition) and stored is not None:
             if isinstance(given, Name) and _times_given(nodes, given.id) > 1:
                 continue
-            place = _place(function, given)
-            yield Handover(attribute[0], found[0], place, attribute[1])
+            attribute, wrapper = stored
+            always = _is_always_there(values, cls, name, attribute)
+            yield Handover(attribute, found[0], _place(function, given), wrapper, always)
 
 
 def _parameters(values: Values, cls: ClassFacts, call: Call) -> Iterator[tuple[str, Expr]]:
@@ -94,22 +99,36 @@ def _parameters(values: Values, cls: ClassFacts, call: Call) -> Iterator[tuple[s
             yield names[index], arg.value
 
 
-def _stored(values: Values, cls: ClassFacts, param: str, depth: int = _WRAPPERS) -> tuple[str, bool] | None:
-    """The attribute that the constructor keeps a parameter in, and whether another object wraps it there."""
+def _stored(
+    values: Values, cls: ClassFacts, param: str, depth: int = _WRAPPERS
+) -> tuple[str, ClassFacts | None] | None:
+    """The attribute that the constructor keeps a parameter in, and the class of the object that wraps it there."""
     constructor = _constructor(values, cls)
     if constructor is None:
         return None
     for attribute, stmt in assignments(constructor):
         if isinstance(stmt.value, Name) and stmt.value.id == param:
-            return attribute, False
+            return attribute, None
         called = callee(stmt.value) if stmt.value is not None else None
         wrapper = values.of(constructor.scope, called) if called is not None else None
         call = last_call(stmt.value)
         if isinstance(wrapper, ClassFacts) and call is not None and depth and wrapper is not cls:
             inner = [name for name, given in _parameters(values, wrapper, call) if _is_name(given, param)]
             if inner and _stored(values, wrapper, inner[0], depth - 1) is not None:
-                return attribute, True
+                return attribute, wrapper
     return None
+
+
+def _is_always_there(values: Values, cls: ClassFacts, param: str, attribute: str) -> bool:
+    """Whether the constructor asks for the parameter and puts it into the attribute."""
+    constructor = _constructor(values, cls)
+    return (
+        constructor is not None
+        and any(one.name == param and one.default is None for one in constructor.node.params)
+        and any(
+            name == attribute and is_certain(constructor.node.body, stmt) for name, stmt in assignments(constructor)
+        )
+    )
 
 
 def _constructor(values: Values, cls: ClassFacts) -> FunctionFacts | None:

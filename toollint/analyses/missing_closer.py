@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from toollint.analyses.closers import empty_hook
 from toollint.analyses.ownership import Owned, Owner
 from toollint.analyses.reach import Component
+from toollint.analyses.release import is_empty
 from toollint.model import AddImport, AddMethods, Finding, Note, Place, Repair, Role, Safety, Severity, Span, Step
+from toollint.syntax import Arg, walk
+
+WAITS = frozenset({"wait", "join"})
+"""Releases that wait for an end, and do not bring it about."""
 
 
 def unreleased(owner: Owner, owned: Sequence[Owned], component: Component | None) -> Finding:
@@ -31,9 +37,8 @@ def acquired(owner: Owner, one: Owned) -> list[Note]:
     """Where the attribute gets its value, and where that in turn opens what has to be released."""
     notes = [Note(one.place, f"`self.{one.attribute}` is acquired here", Role.ACQUIRED)]
     leaves = Owner.of(owner.values, one.part).leaves if one.part is not None else ()
-    for leaf in leaves[:1]:
-        notes.append(Note(leaf.place, f"which opens `{short(leaf)}` here", Role.ACQUIRED))
-    return notes
+    inner = [Note(leaf.place, f"which opens `{short(leaf)}` here", Role.ACQUIRED) for leaf in leaves[:1]]
+    return [*notes, *inner]
 
 
 def _origin(component: Component | None) -> list[Note]:
@@ -47,6 +52,8 @@ def _origin(component: Component | None) -> list[Note]:
 
 def short(owned: Owned) -> str:
     """The acquiring call: a class by its name, a function with the module or class that it belongs to."""
+    if owned.part is not None and owned.acquisition.name == owned.part.full_name:
+        return owned.part.name
     *_, owner, name = ["", *owned.acquisition.name.split(".")]
     deep = owned.acquisition.name.count(".") > 1
     return name if deep and name[:1].isupper() else f"{owner}.{name}".lstrip(".")
@@ -61,7 +68,8 @@ def growth(owned: Owned) -> str:
         "freed by full gc pass": "until a full garbage collection, which may come long after the last use",
         "freed by refcount": "as long as anything refers to the object",
     }.get(resource.leak, "until the process exits or the object is collected")
-    return f"each instance holds one `{name}` {when}"
+    which = "each instance that is given none" if owned.mixed else "each instance"
+    return f"{which} holds one `{name}` {when}"
 
 
 # --- the closer that is missing ----------------------------------------------------------------------------------
@@ -77,9 +85,11 @@ class _Closer:
         self.role = component.role if component is not None else "object"
         self.tool = tool = component.tool if component is not None else None
         self.awaits = any(one.acquisition.resource.async_ for one in owned)
-        self.is_async = self.awaits or (tool is not None and tool.closer == "async")
+        self.hook = empty_hook(owner.values, owner.cls, awaits=self.awaits)
+        in_colour = (tool is not None and tool.closer == "async") or (self.hook is not None and self.hook.is_async)
+        self.is_async = self.awaits or in_colour
         usual = self._usual_verb()
-        self.hollow = usual in owner.cls.methods
+        self.hollow = usual in owner.cls.methods and is_empty(owner.cls.methods[usual])
         self.taken = usual if usual in owner.members and not self.hollow else ""
         self.verb = usual.replace("close", "release") if self.taken else usual
         self.names = (self.verb, "__aenter__", "__aexit__") if self.is_async else (self.verb, "__enter__", "__exit__")
@@ -92,6 +102,8 @@ class _Closer:
             return "close_async"
         if "close" in hooks and (not self.is_async or (tool is not None and tool.closer == "async")):
             return "close"
+        if self.hook is not None:
+            return self.hook.name
         return "aclose" if self.is_async else "close"
 
     @property
@@ -112,16 +124,17 @@ class _Closer:
         bare = self._closerless()
         if bare:
             return f"give `{bare}` a closer, add `{self.verb}` that calls it"
-        return (
-            f"add `{self.verb}` that calls `{called_release(first, f'self.{first.attribute}').removeprefix('await ')}`"
-        )
+        call = called_release(first, f"self.{first.attribute}").removeprefix("await ")
+        unless = " unless a caller passed it in" if any(one.mixed for one in self.owned) else ""
+        return f"add `{self.verb}` that calls `{call}`{unless}"
 
     def repair(self) -> Repair:
         """The methods as a fix, as safe as they are; only shown where they cannot simply be added."""
         title = f"add `{self.verb}` and the context-manager methods"
         obstacle = self._obstacle()
         if obstacle:
-            return Repair(title, Safety.DISPLAY, why=obstacle, recipe="\n".join(self._lines()) + "\n")
+            flags = [f"self.{_flag(one)} = ...  # whether it was made here\n" for one in self.owned if one.mixed]
+            return Repair(title, Safety.DISPLAY, why=obstacle, recipe="\n".join([*flags, *self._lines()]) + "\n")
         doubt = self._doubt()
         cls = self.owner.cls
         place = Place(cls.module.path, Span(cls.origin + cls.node.start, cls.origin + cls.node.end))
@@ -137,13 +150,16 @@ class _Closer:
         clash = self.taken or next((name for name in self.names if name in self.owner.members), "")
         if clash:
             return f"`{clash}` means something else in this class already"
-        bare = self._closerless()
+        bare, tool = self._closerless(), self.tool
         if bare:
             return f"`{bare}` has no closer that it could call"
-        tool = self.tool
         if tool is not None and tool.called and not self._is_hook and "close" not in tool.hooks:
             return f"{tool.framework} has hooks of its own: {', '.join(tool.hooks)}"
-        return ""
+        waits = next((one for one in self.owned if one.acquisition.resource.release in WAITS), None)
+        if waits is not None:
+            release = waits.acquisition.resource.release
+            return f"`{release}` waits for its end: something has to bring that about first"
+        return why_not(self.owner, self.owned)
 
     def _closerless(self) -> str:
         """The class of a part that has no closer itself, empty if all have one."""
@@ -154,15 +170,15 @@ class _Closer:
         """Why the fix is not safe, empty if it is."""
         if self._is_hook and self.tool is not None:
             return f"`{self.verb}` is a hook of {self.tool.framework}, which may call it from then on"
+        if self.hook is not None and self.hook.of_library:
+            return f"the inherited `{self.verb}` does nothing, and whoever calls it closes this from then on"
         if self.owner.cls.node.decorators:
             return "the class is decorated"
         if self.heir is not None:
             return f"the class is no {self.role} itself, and all its subclasses get the methods"
-        if any(one.injectable or one in (*self.owner.mixed, *self.owner.handed_over) for one in self.owned):
+        if any(one.injectable or one in self.owner.handed_over for one in self.owned):
             return "a caller may have passed the resource in, and closes it too"
-        if not all(one.always for one in self.owned):
-            return "the resource is opened later or only sometimes"
-        return ""
+        return "" if all(one.always for one in self.owned) else "the resource is opened later or only sometimes"
 
     def _lines(self) -> tuple[str, ...]:
         close, enter, leave = self.names
@@ -179,6 +195,28 @@ class _Closer:
             f"{word} {leave}(self, *exc: object) -> None:",
             f"    {wait}self.{close}()",
         )
+
+
+def why_not(owner: Owner, owned: Sequence[Owned]) -> str:
+    """Why nobody can say how to release it here, empty if that is clear."""
+    if any(one.mixed for one in owned):
+        return "a caller may have passed it in and use it still: only a flag can tell"
+    if any(one.unlike for one in owned):
+        return "it may hold things that are released in different ways"
+    if _is_frozen(owner) and not all(map(_stays, owned)):
+        return "the class is frozen: what is closed cannot be taken out of it"
+    return ""
+
+
+def _is_frozen(owner: Owner) -> bool:
+    """Whether attributes of the objects cannot be assigned."""
+    words = (arg.keyword for cls in owner.lineage.classes for arg in walk(cls.node, into=False) if isinstance(arg, Arg))
+    return "frozen" in words
+
+
+def _stays(owned: Owned) -> bool:
+    """Whether the attribute is left as it is when what it holds is released."""
+    return owned.cached or _is_plain(owned)
 
 
 def _is_repeatable(owned: Owned) -> bool:
@@ -205,7 +243,9 @@ def release_lines(owned: Sequence[Owned]) -> list[str]:
 
 def _release(owned: Owned) -> list[str]:
     """The statements that release one attribute, if it is there and has not been released yet."""
-    name, local = owned.attribute, owned.attribute.strip("_") or "held"
+    name, local = owned.attribute, _bare_name(owned)
+    if owned.mixed:
+        return [f"if self.{_flag(owned)}:", f"    {called_release(owned, f'self.{name}')}"]
     if _is_plain(owned):
         return [called_release(owned, f"self.{name}")]
     if owned.cached:
@@ -220,12 +260,26 @@ def _release(owned: Owned) -> list[str]:
     ]
 
 
+def _bare_name(owned: Owned) -> str:
+    return owned.attribute.strip("_") or "held"
+
+
+def _flag(owned: Owned) -> str:
+    """The attribute that would say whether this object made it."""
+    return f"_owns_{_bare_name(owned)}"
+
+
 def _if_there(owned: Owned, local: str) -> list[str]:
     return [f"if {local} is not None:", f"    {called_release(owned, local)}"]
 
 
 def called_release(owned: Owned, value: str) -> str:
     """The expression that releases what ``value`` gives."""
-    release = owned.acquisition.resource.release or "close"
+    resource = owned.acquisition.resource
+    if not resource.release and resource.async_with == "releases":
+        return f"await {value}.__aexit__(None, None, None)"
+    if not resource.release and resource.with_ == "releases":
+        return f"{value}.__exit__(None, None, None)"
+    release = resource.release or "close"
     call = f"{release}({value})" if "." in release else f"{value}.{release}()"
-    return f"await {call}" if owned.acquisition.resource.async_ else call
+    return f"await {call}" if resource.async_ else call

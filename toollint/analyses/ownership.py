@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from toollint.analyses.again import releases_only
 from toollint.analyses.claims import Claim, assignments, claims_of, emptied, is_certain, is_constructor
 from toollint.analyses.closers import OPENERS, VERBS, closers_of, closing_verb, ends_its_object
-from toollint.analyses.handover import handovers
+from toollint.analyses.handover import Handover, handovers
 from toollint.analyses.origins import Kind
 from toollint.analyses.reach import Component, component_of
 from toollint.analyses.release import ANYTHING, Held, is_closer, is_empty, may_be_released_outside, may_release
@@ -35,6 +36,7 @@ _ELSEWHERE = re.compile(
 _SINGLETON = frozenset({"__new__", "_instance", "_instances", "lru_cache", "singleton", "Singleton"})
 _FLAG = re.compile(
     r"_*(?:owns?|owned|is_own(?:er|ed)?)(?:_\w+)?|_*should_close\w*|_*close_on_\w+|\w+_(?:owned|injected|provided|external)"
+    r"|_*(?:injected|provided|external)_\w+"
 )
 """Identifiers that say who owns: somebody has thought of it."""
 _HELPERS = 3
@@ -48,8 +50,9 @@ class Owned(NamedTuple):
 
     ``always``: every constructed instance holds it. ``declared``: the attribute exists on every instance, perhaps as
     None. ``shared``: the class body acquires it once for all instances. ``cached``: a cached property opens it.
-    ``injectable``: a caller may pass one instead. ``part`` is the class of the project whose object it is; then the
-    acquisition stands for what that object owns. ``function`` is the method that acquires.
+    ``injectable``: a caller may pass one instead; ``mixed``: it is made only where no caller has passed one.
+    ``unlike``: it is one of several things that are released in different ways. ``part`` is the class of the project
+    whose object it is; then the acquisition stands for what that object owns. ``function`` is the method that acquires.
     """
 
     attribute: str
@@ -60,6 +63,8 @@ class Owned(NamedTuple):
     shared: bool = False
     cached: bool = False
     injectable: bool = False
+    mixed: bool = False
+    unlike: bool = False
     part: ClassFacts | None = None
     function: FunctionFacts | None = None
 
@@ -128,11 +133,21 @@ class Owner:
     def handed_over(self) -> tuple[Owned, ...]:
         """The attributes that a factory fills with what it has acquired for the object that it returns."""
         return tuple(
-            Owned(one.attribute, one.acquisition, one.place, declared=True)
+            Owned(one.attribute, self._through(one), one.place, one.always, declared=True, part=one.wrapper)
             for one in handovers(self.values, self.cls)
-            if (one.wrapped or not self.gives_away(one.attribute))
+            if (one.wrapper is not None or not self.gives_away(one.attribute))
             and not any(claims[0].attribute == one.attribute for claims in self._candidates)
         )
+
+    def _through(self, handover: Handover) -> Acquisition:
+        """What a factory acquires, released as what it is wrapped in is."""
+        acquisition = handover.acquisition
+        if handover.wrapper is None:
+            return acquisition
+        verb = closing_verb(self.values, handover.wrapper)
+        release, awaits = (verb.name, verb.is_async) if verb is not None else ("", acquisition.resource.async_)
+        resource = acquisition.resource._replace(release=release, async_=awaits, second_close="unknown")
+        return acquisition._replace(resource=resource)
 
     @cached_property
     def _candidates(self) -> list[list[Claim]]:
@@ -167,6 +182,8 @@ class Owner:
             claim.shared,
             claim.cached,
             claim.injectable,
+            self._is_mixed(claims),
+            len({(one.resource.release, one.resource.async_) for _, one in made}) > 1,
             claim.made if isinstance(claim.made, ClassFacts) else None,
             claim.function,
         )
@@ -249,11 +266,43 @@ class Owner:
             verb.is_async if verb else False,
             "releases" if verb and verb.with_ else "absent",
             "releases" if verb and verb.async_with else "absent",
+            second_close="ok" if self._closes_again else "unknown",
             leak=max((resource.leak for resource in resources), key=_LEAKS.index),
             others=self._effective_closers,
         )
         lazy = bool(leaves) and all(leaf.acquisition.lazy is not False for leaf in leaves)
         return Acquisition(self.cls.full_name, resource, "constructor", lazy=lazy)
+
+    @property
+    def _closes_again(self) -> bool:
+        """Whether an object may be closed twice: its closer, and those of its parts, only release what may be too.
+
+        A walk over the classes, as `leaves` is.
+        """
+        seen = {self.cls}
+        left = [self]
+        while left:
+            owner = left.pop()
+            verb = closing_verb(self.values, owner.cls)
+            closer = self.values.project.class_member(owner.cls, verb.name) if verb is not None else None
+            if not isinstance(closer, FunctionFacts) or not releases_only(closer, owner.repeatable):
+                return False
+            parts = {claim.made for claim in owner.kept_open if isinstance(claim.made, ClassFacts)} - seen
+            seen |= parts
+            left += [Owner.of(self.values, part) for part in parts]
+        return True
+
+    @property
+    def repeatable(self) -> set[tuple[str, str]]:
+        """The releases that do no harm when they come twice, those of the project's own objects taken for granted."""
+        found: set[tuple[str, str]] = set()
+        for claim in self.kept_open:
+            if isinstance(claim.made, ClassFacts):
+                found |= {(claim.attribute, name) for name in closers_of(self.values, claim.made)}
+            elif claim.made is not None and claim.made.resource.second_close == "ok":
+                resource = claim.made.resource
+                found |= {(claim.attribute, name) for name in (resource.release, *resource.others)}
+        return found
 
     @property
     def _asks_to_be_closed(self) -> bool:

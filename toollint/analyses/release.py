@@ -19,8 +19,10 @@ from toollint.syntax import (
     Bool,
     Call,
     Chain,
+    Clause,
     Collection,
     Const,
+    Dict,
     Dots,
     Evaluate,
     Expr,
@@ -33,7 +35,9 @@ from toollint.syntax import (
     Walrus,
     With,
     attribute_of,
+    callee,
     is_none,
+    last_call,
     last_name,
     prefix,
     walk,
@@ -52,6 +56,12 @@ _TAKES_OVER = re.compile(
     r"|enter_|^(?:append|add|register|push|callback)$"
 )
 """A function that is given a resource and may answer for it from then on."""
+_COPIES = frozenset({"list", "tuple", "set", "sorted", "reversed", "enumerate", "zip", "filter", "iter"})
+_VIEWS = frozenset({"values", "items", "copy"})
+_RENAMINGS = 3
+"""How many names in a row an object is followed through."""
+_ANY = frozenset({"typing.Any", "builtins.object"})
+_PROTOCOLS = frozenset({"typing.Protocol", "typing_extensions.Protocol"})
 _REFLECTION = frozenset({"getattr", "setattr", "vars", "__dict__"})
 
 
@@ -127,14 +137,19 @@ class _Method:
     def _aliases(self, function: FunctionFacts) -> frozenset[str]:
         """Local names that something is assigned to in which the attribute stands, or that it is assigned from."""
         names: set[str] = set()
+        bindings: list[list[Expr]] = []
         for node in walk(function.node.body):
-            if isinstance(node, Bind | For | Walrus):
-                value = node.iter if isinstance(node, For) else node.value
+            if isinstance(node, Bind | Walrus):
                 targets = node.targets if isinstance(node, Bind) else (node.target,)
-                sources, bound = _parts(value), [part for target in targets for part in _parts(target)]
-                if any(self._gives(part) for part in (*sources, *bound)):
-                    names.update(part.id for part in (*sources, *bound) if isinstance(part, Name))
+                bindings.append([*_parts(node.value), *(part for target in targets for part in _parts(target))])
+            elif isinstance(node, For | Clause):
+                bindings.append([*_iterated(node.iter), *_parts(node.target)])
             self.reflects |= isinstance(node, Name | Attr) and _word(node) in _REFLECTION
+        for _ in range(_RENAMINGS):
+            for parts in bindings:
+                found = {part.id for part in parts if isinstance(part, Name)}
+                if not names.isdisjoint(found) or any(map(self._gives, parts)):
+                    names |= found
         return frozenset(names - {self.receiver})
 
     def is_it(self, expr: Expr) -> bool:
@@ -150,17 +165,16 @@ class _Method:
         return attribute_of(plain, self.receiver) in (self.held.getters if calls else self.held.names)
 
     def stores(self, stmt: Bind) -> bool:
-        """Whether the attribute is put into something other than an attribute of ``self`` or a local name."""
-        if stmt.value is None or not self.is_it(stmt.value):
-            return False
-        return any(isinstance(t, Chain) and attribute_of(t, self.receiver) is None for t in stmt.targets)
+        """Whether the attribute is put into something other than a local name: there it may be found and closed."""
+        elsewhere = any(isinstance(target, Chain) and not self._gives(target) for target in stmt.targets)
+        return elsewhere and any(map(self.is_it, _parts(stmt.value)))
 
     def closes(self, chain: Chain) -> bool:
         """Whether the chain names a releasing method of the attribute, called or not."""
         names = [link.name if isinstance(link, Attr) else "" for link in chain.links]
         if not isinstance(chain.base, Name):
             return self.reflects and is_closer(names[-1])
-        if chain.base.id == self.receiver and names[0] in self.held.names:
+        if chain.base.id == self.receiver and names[0] in self.held.names | {"__dict__"}:
             names = names[1:]
         elif chain.base.id not in self.aliases and not (self.reflects and chain.base.id != self.receiver):
             return False
@@ -186,11 +200,23 @@ def _parts(expr: Expr | None) -> list[Expr]:
     """An expression, or those that a display or a choice is made of."""
     if isinstance(expr, Collection):
         return [part for item in expr.items for part in _parts(item)]
+    if isinstance(expr, Dict):
+        return [part for _, value in expr.items for part in _parts(value)]
     if isinstance(expr, Bool):
         return [part for operand in expr.operands for part in _parts(operand)]
     if isinstance(expr, IfExp):
         return [*_parts(expr.then), *_parts(expr.orelse)]
     return [] if expr is None else [expr]
+
+
+def _iterated(expr: Expr) -> list[Expr]:
+    """What a loop goes over, without the views and copies around it."""
+    called, call = callee(expr), last_call(expr)
+    if isinstance(called, Name) and call is not None and called.id in _COPIES:
+        return [part for arg in call.args for part in _iterated(arg.value)]
+    if isinstance(called, Chain) and last_name(called) in _VIEWS:
+        return _iterated(prefix(called, len(called.links) - 1))
+    return _parts(expr)
 
 
 # --- outside it --------------------------------------------------------------------------------------------------
@@ -219,7 +245,9 @@ def _closes_on(values: Values, code: Code, chain: Chain, cls: ClassFacts, held: 
 
 
 def _related(values: Values, owner: Instance, cls: ClassFacts) -> bool:
+    """Whether an object of the one class, or declared as such, may be one of the other."""
     if not isinstance(owner.cls, ClassFacts):
-        return False
+        return owner.cls.name in _ANY
     lineage = values.project.lineage
-    return cls in lineage(owner.cls).classes or owner.cls in lineage(cls).classes
+    above = lineage(owner.cls)
+    return cls in above.classes or owner.cls in lineage(cls).classes or not _PROTOCOLS.isdisjoint(above.libraries)

@@ -8,7 +8,7 @@ release of an attribute that nobody assigns.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeGuard
@@ -23,6 +23,7 @@ from toollint.model import Place
 from toollint.syntax import (
     Attr,
     Await,
+    Bind,
     Block,
     Call,
     Chain,
@@ -47,6 +48,8 @@ _CLOSER = re.compile(
     rb"def[ \t]+(?:__a?exit__|\w*(?:clos|shut_?down|disconnect|clean_?up|dispos|terminat|tear_?down|destroy|stop|releas"
     rb"|quit|kill|exit|finali))"
 )
+_HELPERS = 3
+"""How many methods deep a closer's work is followed."""
 _OF_LIFE = frozenset({*VERBS, "__exit__", "__aexit__"} - {"stop", "terminate", "quit", "destroy"})
 """Closers that always mean the end of the object; `stop` may be what the object does for a living."""
 _TEARDOWN = re.compile(
@@ -117,22 +120,19 @@ class Teardown:
     @cached_property
     def closers(self) -> tuple[FunctionFacts, ...]:
         """The class's own methods that end the life of its objects, the usual ones first; `__del__` aside."""
-        own = [one for one in self.cls.functions if _is_closer(one) and ends_its_object(one)]
-        return tuple(sorted(own, key=lambda one: VERBS.index(one.name) if one.name in VERBS else len(VERBS)))
+        return _closers_among(self.cls.functions)
 
     @cached_property
-    def _inherited(self) -> tuple[FunctionFacts, ...]:
-        lineage = self.owner.lineage
-        return tuple(
-            one for cls in lineage.classes[1:] for one in cls.functions if _is_closer(one) and ends_its_object(one)
-        )
+    def inherited(self) -> tuple[FunctionFacts, ...]:
+        """The same methods of its ancestors in the project."""
+        return _closers_among([one for cls in self.owner.lineage.classes[1:] for one in cls.functions])
 
     # --- what they miss
 
     @cached_property
     def missed(self) -> tuple[Owned, ...]:
         """The owned attributes that no method releases although the class has closers."""
-        if not self.owner.lineage.known or not (self.closers or self._inherited) or self._closed_by_library:
+        if not self.owner.lineage.known or not (self.closers or self.inherited) or self._closed_by_library:
             return ()
         found = tuple(one for one in self.owner.owned if self._is_missed(one))
         return found if found and self._means_the_end(found) else ()
@@ -170,10 +170,10 @@ class Teardown:
 
     def _means_the_end(self, missed: tuple[Owned, ...]) -> bool:
         """Whether a closer is one by its name, looks at what is missed, or closes something else."""
-        everything = (*self.closers, *self._inherited)
+        everything = (*self.closers, *self.inherited)
         return (
             any(one.name in _OF_LIFE for one in everything)
-            or any(_mentions(one, owned.attribute) for one in (*everything, *self._handlers) for owned in missed)
+            or any(mentions(one, owned.attribute) for one in (*everything, *self._handlers) for owned in missed)
             or any(may_release(one, self.owner.held(owned)) for one in everything for owned in self.owner.owned)
         )
 
@@ -183,12 +183,24 @@ class Teardown:
 
     def where(self, missed: Owned) -> FunctionFacts | None:
         """The closer that should release an attribute: one that looks at it, else the usual one; None: inherited."""
-        touching = [one for one in (*self.closers, *self._handlers) if _mentions(one, missed.attribute)]
-        return next(iter((*touching, *self.closers)), None)
+        touching = [one for one in (*self.closers, *self._handlers) if mentions(one, missed.attribute)]
+        alike = [one for one in self.closers if one.node.is_async == missed.acquisition.resource.async_]
+        return next(iter((*touching, *alike, *self.closers)), None)
 
-    def released_by(self, function: FunctionFacts) -> Owned | None:
-        """An attribute that the closer does release."""
-        return next((one for one in self.owner.owned if may_release(function, self.owner.held(one))), None)
+    def released_by(self, function: FunctionFacts) -> tuple[Owned, ...]:
+        """The attributes that the closer, or a helper of it, does release."""
+        methods = [*self._with_helpers(function)]
+        return tuple(
+            one for one in self.owner.owned if any(may_release(method, self.owner.held(one)) for method in methods)
+        )
+
+    def _with_helpers(self, function: FunctionFacts, depth: int = _HELPERS) -> Iterator[FunctionFacts]:
+        """A method and those of the same object that it calls."""
+        yield function
+        for _, name in _own_attributes(function) if depth else ():
+            helper = self.owner.values.project.class_member(self.cls, name)
+            if isinstance(helper, FunctionFacts) and helper is not function:
+                yield from self._with_helpers(helper, depth - 1)
 
     # --- what they may skip
 
@@ -254,11 +266,13 @@ class Teardown:
         return not any(_sets(module.utf8, attribute.encode()) for module in modules)
 
 
-def _is_closer(function: FunctionFacts) -> bool:
-    return is_closer(function.name) and function.name != "__del__"
+def _closers_among(functions: Sequence[FunctionFacts]) -> tuple[FunctionFacts, ...]:
+    found = [one for one in functions if is_closer(one.name) and one.name != "__del__" and ends_its_object(one)]
+    return tuple(sorted(found, key=lambda one: VERBS.index(one.name) if one.name in VERBS else len(VERBS)))
 
 
-def _mentions(function: FunctionFacts, attribute: str) -> bool:
+def mentions(function: FunctionFacts, attribute: str) -> bool:
+    """Whether a method looks at the attribute."""
     return any(name == attribute for _, name in _own_attributes(function))
 
 
@@ -326,6 +340,18 @@ def _returning_flag(function: FunctionFacts, stmt: object) -> str | None:
     if not body or not isinstance(body[-1], Return) or any(isinstance(node, Chain) for node in walk(body[:-1])):
         return None
     return attribute_of(test.operand if isinstance(test, Not) else test, function.receiver)
+
+
+def guard_length(function: FunctionFacts, block: Block) -> int:
+    """How many statements at the head of a closer only see to it that it does its work once."""
+    flag = _returning_flag(function, block[0]) if block else None
+    sets = [attribute_of(t, function.receiver) for stmt in block[1:2] if isinstance(stmt, Bind) for t in stmt.targets]
+    return 2 if flag is not None and flag in sets and _is_set(block[0]) else 0
+
+
+def _is_set(stmt: object) -> bool:
+    """Whether it is ``if self.flag: ...``, not negated."""
+    return isinstance(stmt, If) and not isinstance(stmt.branches[0][0], Not)
 
 
 def _released_after(function: FunctionFacts, block: Block) -> Iterator[tuple[str, Place]]:

@@ -54,7 +54,7 @@ close the member in some other method, enter it in a `with`, or say who owns it 
 members that code elsewhere closes through the wrapper; classes with a base that is not known.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from toollint.analyses.forwarding import Opened, Wrapper
 from toollint.analyses.ownership import Owner
@@ -78,19 +78,20 @@ def check(wrapper: Wrapper) -> Iterator[Finding]:
             )
         ],
         notes=[f"whoever uses the wrapper opens the `{first.type}` through it, and cannot close it the same way"],
-        help=f"add `{first.verb}` that calls `self.{first.attribute}.{first.verb}()`",
+        help=f"add a closer that calls `self.{first.attribute}.{first.verb}()`",
         fixes=[_forwarded(owner, wrapper.opened)],
     )
 
 
 def _forwarded(owner: Owner, opened: tuple[Opened, ...]) -> Repair:
     """The closer that passes the call on to every member that the class opens."""
-    verb, awaits = opened[0].verb, any(one.is_async for one in opened)
+    awaits = any(one.is_async for one in opened)
+    verb = next(one.verb for one in opened if one.is_async == awaits)
     title = f"add `{verb}` that passes the call on"
     lines = (
         f"{'async ' if awaits else ''}def {verb}(self) -> None:",
         '    """Close what this object has opened."""',
-        *_calls(list(opened[::-1])),
+        *("    " + line for line in _calls(opened[::-1])),
     )
     if verb in owner.members:
         why = f"`{verb}` means something else in this class already"
@@ -101,8 +102,18 @@ def _forwarded(owner: Owner, opened: tuple[Opened, ...]) -> Repair:
     return Repair(title, Safety.UNSAFE, (AddMethods(place, lines, (verb,)),), why=why)
 
 
-def _calls(opened: list[Opened]) -> list[str]:
-    first = f"    {'await ' if opened[0].is_async else ''}self.{opened[0].attribute}.{opened[0].verb}()"
+def _calls(opened: Sequence[Opened]) -> list[str]:
+    """The statements that close every member, each even if the one before fails."""
+    one = opened[0]
+    member = f"self.{one.attribute}"
+    first = [f"{'await ' if one.is_async else ''}{member}.{one.verb}()"]
+    if one.optional:
+        first = [f"if {member} is not None:", "    " + first[0]]
     if len(opened) == 1:
-        return [first]
-    return ["    try:", "    " + first, "    finally:", *("    " + line for line in _calls(opened[1:]))]
+        return first
+    return [
+        "try:",
+        *("    " + line for line in first),
+        "finally:",
+        *("    " + line for line in _calls(opened[1:])),
+    ]

@@ -6,7 +6,8 @@ library whose factory opened an HTTP client and returned an object without `clos
 pool a client until that method was added (langgraph's SDK: `LangGraphClient`), a session store opened an engine that
 nobody could reach to dispose (openai-agents: `SQLAlchemySession.from_url`), and a document store made an executor
 wherever none was given and never shut it down (haystack: `InMemoryDocumentStore`). Of 206 leaks that people fixed, 33
-were classes without a closer, and only half of those opened the resource themselves: the others held an object that did.
+were classes without a closer, and only half of those opened the resource themselves: the others held an object that
+did.
 
 ## Bad
 ```python
@@ -73,7 +74,7 @@ from toollint.model import Default, Finding, Safety, Severity, rule
 def check(owner: Owner) -> Iterator[Finding]:
     """Report a class that owns a resource, or may, and has no closer."""
     own = [one for one in owner.owned if _counts(one) and (one.acquisition.lazy is False or _is_high(one))]
-    maybe = [one for one in (*owner.mixed, *owner.handed_over) if _counts(one)]
+    maybe = [one for one in owner.mixed if _counts(one)] + [one for one in owner.handed_over if one.is_heavy]
     if not (own or maybe) or not owner.lineage.known or owner.closers:
         return
     own = [one for one in own if not may_be_released(owner, one)]
