@@ -151,8 +151,12 @@ def test_a_tool_that_keeps_a_resource_is_reported(reported):
 
 
 def test_the_fix_releases_it_as_the_catalogue_says(reported):
+    """A release that only waits for an end is shown, not applied: something has to bring the end about first."""
     wrong = []
     for number, call in enumerate(TRIED):
+        if call.resource.release in {"wait", "join"}:
+            wrong += [(call.name, "applied") for one in reported[number] for fix in one.fixes if fix.edits]
+            continue
         text = "".join(edit.content for one in reported[number] for fix in one.fixes for edit in fix.edits)
         head, _, tail = release(call).partition("self._held")  # `held` where the fix takes it out of `self` first
         if not any(f"{head}{value}{tail}" in text for value in ("self._held", "held")):

@@ -51,5 +51,6 @@ def _released(method: FunctionFacts, stmt: Evaluate) -> tuple[str, str] | None:
     if not isinstance(called, Chain) or len(called.links) != 3:
         return None
     attribute, verb = attribute_of(prefix(called, 1), method.receiver), called.links[1]
-    plain = attribute is not None and isinstance(verb, Attr) and isinstance(called.links[2], Call)
-    return (attribute, verb.name) if plain else None
+    if attribute is None or not isinstance(verb, Attr) or not isinstance(called.links[2], Call):
+        return None
+    return attribute, verb.name

@@ -87,11 +87,12 @@ class Skip(NamedTuple):
 
 
 class Ghost(NamedTuple):
-    """A release of an attribute that nobody assigns."""
+    """A release of an attribute that nobody assigns, and where ``others`` of the closers ask for it."""
 
     function: FunctionFacts
     place: Place
     attribute: str
+    others: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,13 +195,17 @@ class Teardown:
             one for one in self.owner.owned if any(may_release(method, self.owner.held(one)) for method in methods)
         )
 
-    def _with_helpers(self, function: FunctionFacts, depth: int = _HELPERS) -> Iterator[FunctionFacts]:
-        """A method and those of the same object that it calls."""
-        yield function
-        for _, name in _own_attributes(function) if depth else ():
-            helper = self.owner.values.project.class_member(self.cls, name)
-            if isinstance(helper, FunctionFacts) and helper is not function:
-                yield from self._with_helpers(helper, depth - 1)
+    def _with_helpers(self, function: FunctionFacts) -> Iterator[FunctionFacts]:
+        """A method, and those of the same object that it calls, three deep."""
+        seen = {function}
+        left = [(function, 0)]
+        for method, depth in left:  # grows on the way
+            yield method
+            for _, name in _own_attributes(method) if depth < _HELPERS else ():
+                helper = self.owner.values.project.class_member(self.cls, name)
+                if isinstance(helper, FunctionFacts) and helper not in seen:
+                    seen.add(helper)
+                    left.append((helper, depth + 1))
 
     # --- what they may skip
 
@@ -247,10 +252,13 @@ class Teardown:
         if not lineage.known or not _PLAIN_ROOTS.issuperset(name.partition(".")[0] for name in lineage.libraries):
             return ()
         found: dict[str, Ghost] = {}
-        for function in self.closers:
-            for chain, attribute in _own_attributes(function):
+        for function in sorted(self.closers, key=lambda one: one.node.start):
+            read = {name: chain for chain, name in reversed([*_own_attributes(function)])}  # where it is read first
+            for attribute, chain in read.items():
                 place = function.at(chain.start, chain.end)
-                if attribute not in found and self._is_ghost(function, attribute):
+                if attribute in found:
+                    found[attribute] = found[attribute]._replace(others=(*found[attribute].others, place))
+                elif self._is_ghost(function, attribute):
                     found[attribute] = Ghost(function, place, attribute)
         return tuple(found.values())
 

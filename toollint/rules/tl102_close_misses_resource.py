@@ -263,7 +263,10 @@ def _ghost(teardown: Teardown, ghost: Ghost) -> Finding:
         ghost.place,
         f"`{ghost.function.name}` of `{teardown.cls.name}` closes `self.{ghost.attribute}`, which nothing sets",
         label="never assigned anywhere",
-        related=[Note(ghost.function.place, "this closer does nothing there", Role.CLOSES)],
+        related=[
+            Note(ghost.function.place, "this closer does nothing there", Role.CLOSES),
+            *(Note(place, "nor is there anything here", Role.CLOSES) for place in ghost.others),
+        ],
         notes=["no class of the project assigns the attribute, so nothing is closed here: what was meant stays open"],
         help="close what the object really holds, or drop the dead code",
     )
