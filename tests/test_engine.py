@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -272,6 +273,81 @@ def test_the_order_of_files_in_a_circle_of_imports_changes_nothing(tmp_path):
         answers.append([words[name] for name in names])
     assert all(answer == answers[0] for answer in answers)
     assert all(b"make" in words for words in answers[0][:3])
+
+
+OWNED = {
+    "notes.py": (
+        "import sqlite3\n\n\nclass Notes:\n    def __init__(self):\n        self._db = sqlite3.connect('notes.db')\n\n"
+        "    def close(self):\n        self._db.close()\n\n\ndef make():\n    notes = Notes()\n    return notes\n"
+    ),
+    "shelf.py": (
+        "from notes import Notes\n\n\nclass Shelf:\n    def __init__(self):\n        self._notes = Notes()\n\n"
+        "    def close(self):\n        self._notes.close()\n\n\nclass Heir(Shelf):\n    pass\n"
+    ),
+    "p/__init__.py": "from shelf import Shelf as Board\nfrom . import inner\n",
+    "p/inner.py": "from notes import *\nimport p\n\nShortcut = Notes\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("head", "made"),
+    [
+        ("from notes import Notes", "Notes()"),
+        ("from notes import Notes as N", "N()"),
+        ("import notes", "notes.Notes()"),
+        ("import notes as n\nMade = n.Notes", "Made()"),
+        ("from notes import *", "Notes()"),
+        ("from notes import make", "make()"),
+        ("from notes import make as new", "new()"),
+        ("from shelf import Shelf", "Shelf()"),
+        ("from shelf import Heir", "Heir()"),
+        ("from p import Board", "Board()"),
+        ("import p", "p.inner.Shortcut()"),
+        ("from p.inner import Shortcut", "Shortcut()"),
+        ("from p.inner import make", "make()"),
+        ("from shelf import Shelf\nclass Own(Shelf):\n    pass\n", "Own()"),
+        ("from shelf import Shelf\ndef new():\n    return Shelf()\n", "new()"),
+    ],
+)
+@pytest.mark.parametrize("looked_into", ["what is of interest", "everything"])
+def test_whatever_an_owner_is_called_who_holds_one_is_looked_into(tmp_path, head, made, looked_into, request):
+    if looked_into == "everything":
+        request.getfixturevalue("unsieved")
+    text = f"{head}\n\nclass It:\n    def __init__(self):\n        self._held = {made}\n"
+    write(tmp_path, {**OWNED, "pyproject.toml": "", "it.py": text})
+    found = [(Path(d.path).name, d.code, d.symbol) for d in toollint.check([tmp_path], EVERYTHING).diagnostics]
+    assert found == [("it.py", "TL110", "It")]
+    alone = toollint.check([tmp_path / "it.py"], EVERYTHING).diagnostics
+    assert [(d.code, d.symbol) for d in alone] == [("TL110", "It")]
+
+
+CIRCLE = {
+    "a.py": (
+        "import sqlite3\nfrom b import B\n\n\nclass A:\n    def __init__(self, depth):\n        self._b = B(depth)\n"
+        "        self._db = sqlite3.connect('a.db')\n\n    def close(self):\n        self._db.close()\n"
+    ),
+    "b.py": (
+        "import a\nfrom c import C\n\n\nclass B:\n    def __init__(self, depth):\n        self._c = C(depth)\n\n"
+        "    def close(self):\n        self._c.close()\n"
+    ),
+    "c.py": (
+        "from a import A\nimport b\n\n\nclass C:\n    def __init__(self, depth):\n"
+        "        self._a = A(depth - 1) if depth else None\n        self._b = b.B(depth - 1) if depth else None\n\n"
+        "    def close(self):\n        if self._a is not None:\n            self._a.close()\n"
+    ),
+    "d.py": "from b import B\n\n\nclass D:\n    def __init__(self):\n        self._b = B(3)\n",
+}
+
+
+def test_the_order_of_classes_that_hold_one_another_changes_nothing(tmp_path):
+    write(tmp_path, {**CIRCLE, "pyproject.toml": ""})
+    expected = toollint.check([tmp_path], EVERYTHING).diagnostics
+    found = [(Path(d.path).name, d.code) for d in expected]
+    assert found == [("a.py", "TL102"), ("c.py", "TL102"), ("d.py", "TL110")]
+    for names in itertools.permutations(CIRCLE):
+        assert toollint.check([tmp_path / name for name in names], EVERYTHING).diagnostics == expected
+    alone = [toollint.check([tmp_path / name], EVERYTHING).diagnostics for name in sorted(CIRCLE)]
+    assert tuple(itertools.chain(*alone)) == expected
 
 
 @pytest.mark.parametrize("where", ["corpus", "toollint"])

@@ -225,7 +225,8 @@ def _is_repeatable(owned: Owned) -> bool:
 
 def _is_plain(owned: Owned) -> bool:
     """Whether the attribute is there for certain and may be closed as often as one likes."""
-    return owned.always and not owned.cached and owned.acquisition.resource.second_close == "ok"
+    there = owned.always and owned.declared and not owned.cached
+    return there and owned.acquisition.resource.second_close == "ok"
 
 
 def release_lines(owned: Sequence[Owned]) -> list[str]:

@@ -48,8 +48,9 @@ _LEAKS = ("unknown", "freed by refcount", "freed by full gc pass", "open after g
 class Owned(NamedTuple):
     """An attribute that holds what the class acquired.
 
-    ``always``: every constructed instance holds it. ``declared``: the attribute exists on every instance, perhaps as
-    None. ``shared``: the class body acquires it once for all instances. ``cached``: a cached property opens it.
+    ``always``: every constructed instance holds it. ``declared``: the attribute exists wherever a closer may run,
+    perhaps as None. ``shared``: the class body acquires it once for all instances. ``cached``: a cached property opens
+    it.
     ``injectable``: a caller may pass one instead; ``mixed``: it is made only where no caller has passed one.
     ``unlike``: it is one of several things that are released in different ways. ``part`` is the class of the project
     whose object it is; then the acquisition stands for what that object owns. ``function`` is the method that acquires.
@@ -178,7 +179,7 @@ class Owner:
             acquisition,
             claim.place,
             always,
-            always or self._exists(claim.attribute),
+            claim.shared or self._exists(claim.attribute),
             claim.shared,
             claim.cached,
             claim.injectable,
@@ -213,15 +214,26 @@ class Owner:
         return emptied(self.cls)
 
     def _exists(self, attribute: str) -> bool:
-        """Whether the class body or a constructor gives the attribute a first value, for which None will do."""
+        """Whether the class body or a constructor gives the attribute a first value, whenever a closer may run."""
         bound = self.cls.scope.bindings.get(attribute, ())
         if any(isinstance(binding, Assigned) and binding.stmt.value is not None for binding in bound):
             return True
-        return any(
+        return not self._may_close_half_made and any(
             name == attribute and is_certain(function.node.body, stmt)
             for function in self.cls.functions
             if is_constructor(function)
             for name, stmt in assignments(function)
+        )
+
+    @cached_property
+    def _may_close_half_made(self) -> bool:
+        """Whether closers run on objects whose constructor has failed: from `__del__`, or from the constructor."""
+        methods = [method for cls in self.lineage.classes for method in cls.functions]
+        return any(method.name == "__del__" for method in methods) or any(
+            attribute_of(node, method.receiver) in self.closers
+            for method in methods
+            if is_constructor(method)
+            for node in (prefix(chain, 1) for chain in walk(method.node.body) if isinstance(chain, Chain))
         )
 
     def _is_field(self, attribute: str) -> bool:

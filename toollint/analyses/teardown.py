@@ -174,7 +174,7 @@ class Teardown:
         everything = (*self.closers, *self.inherited)
         return (
             any(one.name in _OF_LIFE for one in everything)
-            or any(mentions(one, owned.attribute) for one in (*everything, *self._handlers) for owned in missed)
+            or any(_mentions(one, owned.attribute) for one in (*everything, *self._handlers) for owned in missed)
             or any(may_release(one, self.owner.held(owned)) for one in everything for owned in self.owner.owned)
         )
 
@@ -184,7 +184,7 @@ class Teardown:
 
     def where(self, missed: Owned) -> FunctionFacts | None:
         """The closer that should release an attribute: one that looks at it, else the usual one; None: inherited."""
-        touching = [one for one in (*self.closers, *self._handlers) if mentions(one, missed.attribute)]
+        touching = [one for one in (*self.closers, *self._handlers) if _mentions(one, missed.attribute)]
         alike = [one for one in self.closers if one.node.is_async == missed.acquisition.resource.async_]
         return next(iter((*touching, *alike, *self.closers)), None)
 
@@ -279,7 +279,7 @@ def _closers_among(functions: Sequence[FunctionFacts]) -> tuple[FunctionFacts, .
     return tuple(sorted(found, key=lambda one: VERBS.index(one.name) if one.name in VERBS else len(VERBS)))
 
 
-def mentions(function: FunctionFacts, attribute: str) -> bool:
+def _mentions(function: FunctionFacts, attribute: str) -> bool:
     """Whether a method looks at the attribute."""
     return any(name == attribute for _, name in _own_attributes(function))
 

@@ -59,25 +59,12 @@ Attributes that anything in the project could set, by whatever means.
 
 from collections.abc import Iterator
 
-from toollint.analyses.missing_closer import WAITS, acquired, called_release, growth, release_lines, short, why_not
+from toollint.analyses.extension import Extension
+from toollint.analyses.missing_closer import acquired, called_release, growth, release_lines, short
 from toollint.analyses.ownership import Owned
-from toollint.analyses.release import is_closer
-from toollint.analyses.teardown import Ghost, Loop, Skip, Teardown, guard_length, mentions
+from toollint.analyses.teardown import Ghost, Loop, Skip, Teardown
 from toollint.facts import FunctionFacts
-from toollint.model import (
-    AddImport,
-    Finding,
-    InsertLines,
-    Note,
-    Repair,
-    Role,
-    Safety,
-    Severity,
-    Step,
-    Surround,
-    rule,
-)
-from toollint.syntax import Attr, Bind, Block, Const, Delete, Evaluate, Name, Return, attribute_of, walk
+from toollint.model import Finding, Note, Repair, Role, Safety, Severity, rule
 
 
 @rule("TL102", "close-misses-resource", subject=Teardown, severity=Severity.WARNING, fix=Safety.UNSAFE)
@@ -109,7 +96,7 @@ def _missed(teardown: Teardown, closer: FunctionFacts, missed: list[Owned]) -> F
         related=[note for one in missed for note in acquired(teardown.owner, one)],
         notes=[f"after `{closer.name}`, {growth(first)}"],
         help=f"call `{called_release(first, f'self.{first.attribute}')}` in `{closer.name}`",
-        fixes=[_extended(teardown, closer, missed, released)],
+        fixes=[_extended(Extension(teardown.owner, closer, tuple(missed), released))],
     )
 
 
@@ -141,80 +128,13 @@ def _overriding(closer: FunctionFacts, missed: list[Owned]) -> Repair:
     return Repair(f"extend `{closer.name}`", Safety.DISPLAY, why=why, recipe="\n".join(lines) + "\n")
 
 
-def _extended(teardown: Teardown, closer: FunctionFacts, missed: list[Owned], released: tuple[Owned, ...]) -> Repair:
+def _extended(extension: Extension) -> Repair:
     """The closer with the releases that it lacks, before or after what it does already."""
-    title = f"release it in `{closer.name}`"
-    lines = release_lines(missed[::-1])
-    obstacle = _obstacle(closer, missed) or why_not(teardown.owner, missed)
+    name = extension.closer.name
+    title, obstacle = f"release it in `{name}`", extension.obstacle
     if obstacle:
-        return Repair(title, Safety.DISPLAY, why=obstacle, recipe="\n".join(lines) + "\n")
-    block = _what_it_does(closer)
-    place = closer.at(block[0].start, block[-1].end)
-    inner = tuple("    " + line for line in lines)
-    step: Step = Surround(place, ("try:",), ("finally:", *inner))
-    if _forgets(closer, missed) or (_come_first(block, missed, released) and not _returns(block)):
-        step = Surround(place, ("try:", *inner, "finally:"), ())
-    elif _waiting(missed) or (len(missed) == 1 and not released and _closes_nothing(block)):
-        step = InsertLines(closer.at(block[-1].start, block[-1].end), tuple(lines), below=True)
-    functions = {one.acquisition.resource.release.rpartition(".")[0] for one in missed} - {""}
-    imports: list[Step] = [AddImport(closer.module.path, module) for module in sorted(functions)]
-    return Repair(title, Safety.UNSAFE, (step, *imports), why=f"`{closer.name}` does more than before")
-
-
-def _come_first(block: Block, missed: list[Owned], released: tuple[Owned, ...]) -> bool:
-    """Whether everything was acquired later than what is released already: then it has to go before that."""
-    if _waiting(missed):
-        return False
-    if not released:
-        return any(isinstance(node, Name) and node.id == "super" for node in walk(block))
-    last = max(one.place.span for one in released)
-    return all(one.place.span > last for one in missed)
-
-
-def _waiting(missed: list[Owned]) -> list[Owned]:
-    """What is released by waiting for its end, which the closer has to bring about first."""
-    return [one for one in missed if one.acquisition.resource.release in WAITS]
-
-
-def _forgets(closer: FunctionFacts, missed: list[Owned]) -> bool:
-    """Whether the closer sets or deletes one of the attributes: what is in it has to be released before."""
-    nodes = [node for node in walk(closer.node.body, into=False) if isinstance(node, Bind | Delete)]
-    names = {attribute_of(target, closer.receiver) for node in nodes for target in node.targets}
-    return any(one.attribute in names for one in missed)
-
-
-def _closes_nothing(block: Block) -> bool:
-    """Whether it is a line of plain statements, none of which ends anything else: another one may follow."""
-    plain = all(isinstance(stmt, Bind | Evaluate) for stmt in block)
-    return plain and not any(isinstance(node, Attr) and is_closer(node.name) for node in walk(block))
-
-
-def _returns(block: Block) -> bool:
-    """Whether statements may return: in a ``finally`` that would swallow an error."""
-    return any(isinstance(node, Return) for node in walk(block, into=False))
-
-
-def _obstacle(closer: FunctionFacts, missed: list[Owned]) -> str:
-    if any(not one.acquisition.resource.release for one in missed):
-        return "only a context manager releases it"
-    if any(one.acquisition.resource.async_ for one in missed) and not closer.node.is_async:
-        return f"`{closer.name}` cannot await the release"
-    block = _what_it_does(closer)
-    if not block:
-        return f"`{closer.name}` has no body to extend"
-    if not all(mentions(closer, one.attribute) for one in _waiting(missed)):
-        return "to wait for its end is not enough: something has to bring that about first"
-    if _forgets(closer, missed) and (_waiting(missed) or _returns(block)):
-        return f"`{closer.name}` forgets it before it can be released"
-    return ""
-
-
-def _what_it_does(closer: FunctionFacts) -> Block:
-    """The body without its docstring and without a guard against a second call at its head."""
-    block = closer.node.body
-    if isinstance(block[0], Evaluate) and isinstance(block[0].value, Const):
-        block = block[1:]
-    return block[guard_length(closer, block) :]
+        return Repair(title, Safety.DISPLAY, why=obstacle, recipe="\n".join(extension.lines) + "\n")
+    return Repair(title, Safety.UNSAFE, extension.steps, why=f"`{name}` does more than before")
 
 
 # --- what may be skipped -----------------------------------------------------------------------------------------
