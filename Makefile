@@ -7,7 +7,7 @@ READY := .venv/.ready
 CHECK_PYTHON = $(PYTHON) -c 'import sys; \
   sys.exit(sys.version_info < (3, 10) and "toollint needs Python 3.10 or newer: try make PYTHON=python3.12")'
 
-.PHONY: demo test lint ecosystem catalogue catalogue-all bench clean
+.PHONY: demo test lint ecosystem fixed catalogue catalogue-all bench clean
 
 demo: $(READY)
 	@echo '== toollint fixtures/demo_agent'
@@ -28,6 +28,9 @@ lint: $(READY)
 ecosystem: $(READY)
 	$(BIN)/python tools/frontends.py
 	$(BIN)/python tools/ecosystem.py
+
+fixed: $(READY)
+	$(BIN)/python tools/fixed.py --import
 
 catalogue: $(READY)
 	$(BIN)/python tools/catalogue.py smoke

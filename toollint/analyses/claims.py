@@ -44,8 +44,8 @@ class Claim(NamedTuple):
     """One thing that an attribute is given; ``made`` tells what, where ``kind`` says that it is made here.
 
     ``always``: every constructed instance holds it. ``shared``: the class body acquires it once for all instances.
-    ``cached``: a cached property opens it. ``injectable``: a caller may pass one instead. ``function`` is the method
-    that makes it, None for the class body.
+    ``cached``: a cached property opens it. ``injectable``: a caller may pass one instead. ``nullable``: it may give
+    None instead. ``function`` is the method that makes it, None for the class body.
     """
 
     attribute: str
@@ -56,6 +56,7 @@ class Claim(NamedTuple):
     shared: bool = False
     cached: bool = False
     injectable: bool = False
+    nullable: bool = False
     function: FunctionFacts | None = None
 
 
@@ -165,7 +166,8 @@ def _assigned(values: Values, function: FunctionFacts, attribute: str, stmt: Bin
     always = certain and not _returns_before(function, stmt)
     for origin in found:
         if origin.kind is not Kind.NOTHING:
-            yield Claim(attribute, origin.kind, place, origin.made, always=always, function=function)
+            nullable = Kind.NOTHING in kinds
+            yield Claim(attribute, origin.kind, place, origin.made, always=always, nullable=nullable, function=function)
 
 
 def _without_itself(function: FunctionFacts, attribute: str, value: Expr) -> Expr:

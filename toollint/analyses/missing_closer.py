@@ -253,6 +253,12 @@ def _release(owned: Owned) -> list[str]:
         return [f'{local} = self.__dict__.pop("{name}", None)', *_if_there(owned, local)]
     if owned.declared:
         return [f"{local}, self.{name} = self.{name}, None", *_if_there(owned, local)]
+    if owned.nullable:
+        return [
+            f'if getattr(self, "{name}", None) is not None:',
+            f"    {local}, self.{name} = self.{name}, None",
+            f"    {called_release(owned, local)}",
+        ]
     return [
         f'if hasattr(self, "{name}"):',
         f"    {local} = self.{name}",

@@ -26,7 +26,21 @@ from toollint.catalog import Acquisition, Resource
 from toollint.facts import Assigned, ClassFacts, FunctionFacts, ModuleFacts, classes_of
 from toollint.model import Place
 from toollint.project import Lineage
-from toollint.syntax import Arg, Attr, Call, Chain, Name, Param, Return, attribute_of, callee, last_name, prefix, walk
+from toollint.syntax import (
+    Arg,
+    Attr,
+    Call,
+    Chain,
+    Name,
+    Param,
+    Return,
+    attribute_of,
+    callee,
+    is_none,
+    last_name,
+    prefix,
+    walk,
+)
 
 _ELSEWHERE = re.compile(
     r"finalize|(?:Async)?ExitStack|enter_context|enter_async_context|push_async_callback|atexit|addfinalizer|lifespan"
@@ -36,7 +50,8 @@ _ELSEWHERE = re.compile(
 _SINGLETON = frozenset({"__new__", "_instance", "_instances", "lru_cache", "singleton", "Singleton"})
 _FLAG = re.compile(
     r"_*(?:owns?|owned|is_own(?:er|ed)?)(?:_\w+)?|_*should_close\w*|_*close_on_\w+|\w+_(?:owned|injected|provided|external)"
-    r"|_*(?:injected|provided|external)_\w+"
+    r"|_*(?:injected|provided|external)_(?:\w+_)?(?:client|conn(?:ection)?|session|engine|pool|driver|db|database|transport"
+    r"|executor|loop|resource|store|server)s?"
 )
 """Identifiers that say who owns: somebody has thought of it."""
 _HELPERS = 3
@@ -50,10 +65,10 @@ class Owned(NamedTuple):
 
     ``always``: every constructed instance holds it. ``declared``: the attribute exists wherever a closer may run,
     perhaps as None. ``shared``: the class body acquires it once for all instances. ``cached``: a cached property opens
-    it.
-    ``injectable``: a caller may pass one instead; ``mixed``: it is made only where no caller has passed one.
-    ``unlike``: it is one of several things that are released in different ways. ``part`` is the class of the project
-    whose object it is; then the acquisition stands for what that object owns. ``function`` is the method that acquires.
+    it. ``injectable``: a caller may pass one instead; ``mixed``: it is made only where no caller has passed one.
+    ``nullable``: it may be None. ``unlike``: it is one of several things that are released in different ways. ``part``
+    is the class of the project whose object it is; then the acquisition stands for what that object owns. ``function``
+    is the method that acquires.
     """
 
     attribute: str
@@ -65,6 +80,7 @@ class Owned(NamedTuple):
     cached: bool = False
     injectable: bool = False
     mixed: bool = False
+    nullable: bool = False
     unlike: bool = False
     part: ClassFacts | None = None
     function: FunctionFacts | None = None
@@ -184,6 +200,7 @@ class Owner:
             claim.cached,
             claim.injectable,
             self._is_mixed(claims),
+            any(one.nullable for one in claims) or self._is_set_to_none(claim.attribute),
             len({(one.resource.release, one.resource.async_) for _, one in made}) > 1,
             claim.made if isinstance(claim.made, ClassFacts) else None,
             claim.function,
@@ -224,6 +241,9 @@ class Owner:
             if is_constructor(function)
             for name, stmt in assignments(function)
         )
+
+    def _is_set_to_none(self, attribute: str) -> bool:
+        return any(is_none(stmt.value) for _, stmt in self.cls.assignments.get(attribute, ()))
 
     @cached_property
     def _may_close_half_made(self) -> bool:
