@@ -20,8 +20,10 @@ from toollint.syntax import (
     Bool,
     Call,
     Chain,
+    Collection,
     Const,
     Expr,
+    For,
     Lambda,
     Raise,
     Return,
@@ -72,6 +74,7 @@ def claims_of(values: Values, cls: ClassFacts) -> Iterator[Claim]:
         for attribute, stmt in assignments(function):
             if stmt.value is not None:
                 yield from _assigned(values, function, attribute, stmt, stmt.value)
+        yield from _bound_otherwise(function)
 
 
 def assignments(function: FunctionFacts) -> Iterator[tuple[str, Bind]]:
@@ -168,6 +171,32 @@ def _assigned(values: Values, function: FunctionFacts, attribute: str, stmt: Bin
         if origin.kind is not Kind.NOTHING:
             nullable = Kind.NOTHING in kinds
             yield Claim(attribute, origin.kind, place, origin.made, always=always, nullable=nullable, function=function)
+
+
+def _bound_otherwise(function: FunctionFacts) -> Iterator[Claim]:
+    """What a method gives an attribute by unpacking, in a loop or by ``with``: nobody can tell what, None aside."""
+    if function.is_classmethod or function.receiver is None:
+        return
+    for node in walk(function.node.body, into=False):
+        for target, value in _bindings(node):
+            for part in walk(target) if not is_none(value) else ():
+                attribute = attribute_of(part, function.receiver)
+                if attribute is not None:
+                    yield Claim(attribute, Kind.UNKNOWN, function.at(part.start, part.end))
+
+
+def _bindings(node: object) -> Iterator[tuple[Expr | None, Expr | None]]:
+    """The targets of a statement that are bound in another way than ``target = value``, each with what it gets."""
+    if isinstance(node, For):
+        yield node.target, node.iter
+    elif isinstance(node, With):
+        yield from ((target, context) for context, target in node.items)
+    elif isinstance(node, Bind):
+        for target in node.targets:
+            if isinstance(target, Collection):
+                given = node.value.items if isinstance(node.value, Collection) else ()
+                plain = len(given) == len(target.items)
+                yield from zip(target.items, given if plain else [node.value] * len(target.items), strict=True)
 
 
 def _without_itself(function: FunctionFacts, attribute: str, value: Expr) -> Expr:

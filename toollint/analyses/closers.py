@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from toollint.analyses.release import is_closer, is_empty
 from toollint.analyses.values import Values
-from toollint.facts import ClassFacts, FunctionFacts
-from toollint.syntax import last_name
+from toollint.facts import Assigned, ClassFacts, FunctionFacts
+from toollint.syntax import Attr, Chain, Expr, Lambda, Name, callee, last_name
 
 VERBS = (
     *("aclose", "close", "close_async", "async_close", "shutdown", "disconnect", "dispose", "cleanup", "clean_up"),
@@ -24,6 +25,9 @@ OPENERS = frozenset(
 """Methods after which an object that did nothing before holds something."""
 _OF_THE_PROTOCOL = re.compile(r"_*(?:exc|exception|error|err|traceback|tb|args|kwargs)\w*|_+")
 """Parameters of `__exit__`, which a method that does its work may take as well."""
+
+
+_PARTIAL = frozenset({"partial", "partialmethod", "staticmethod", "classmethod"})
 
 
 class Verb(NamedTuple):
@@ -78,6 +82,25 @@ def closers_of(values: Values, cls: ClassFacts) -> dict[str, bool]:
             if is_closer(name) and name != "__del__" and ends_its_object(method):
                 found[name] = method.node.is_async
     return found
+
+
+def assigned_closers(cls: ClassFacts) -> Iterator[str]:
+    """The closers that are no methods, as ``close = other`` and ``self.close = lambda: ...``: they may do anything."""
+    for name, found in cls.scope.bindings.items():
+        values = [one.stmt.value for one in found if isinstance(one, Assigned) and one.stmt.annotation is None]
+        if is_closer(name) and any(isinstance(value, Name) or _is_function(value) for value in values):
+            yield name
+    for name, assigned in cls.assignments.items():
+        if is_closer(name) and any(_is_function(stmt.value) for _, stmt in assigned):
+            yield name
+
+
+def _is_function(value: Expr | None) -> bool:
+    """Whether it is a function by its form: a lambda, a dotted name, a partial call."""
+    if isinstance(value, Chain):
+        called = callee(value)
+        return isinstance(value.links[-1], Attr) if called is None else last_name(called) in _PARTIAL
+    return isinstance(value, Lambda)
 
 
 def ends_its_object(method: FunctionFacts) -> bool:

@@ -75,7 +75,7 @@ class Extension:
     def _statements(self) -> Iterator[Step]:
         block, inner = self._block, tuple("    " + line for line in self.lines)
         place, last = self._place(*block), self._place(block[-1])
-        dropped = [stmt for stmt in block if isinstance(stmt, Bind) and self._drops(stmt)]
+        dropped = [stmt for stmt in block if self._drops(stmt)]
         if len(dropped) == len(block):
             yield ReplaceLines(place, self.lines)
         elif self._forgotten or self._come_first:
@@ -140,16 +140,19 @@ class Extension:
         return frozenset(name for name, assigned in self._mentions() if not assigned)
 
     def _mentions(self) -> Iterator[tuple[str, bool]]:
-        """The attributes in the closer that are missed, and whether it assigns or deletes them."""
+        """The attributes in the closer that are missed, and whether it only forgets them there."""
         missed = {one.attribute for one in self.missed}
         nodes = [*walk(self.closer.node.body)]
-        assigned = {id(part) for n in nodes if isinstance(n, Bind | Delete) for t in n.targets for part in walk(t)}
+        forgetting = [one for one in nodes if isinstance(one, Bind) or (isinstance(one, Delete) and one in self._block)]
+        forgotten = {id(part) for stmt in forgetting for target in stmt.targets for part in walk(target)}
         for node in nodes:
             name = attribute_of(prefix(node, 1), self.closer.receiver) if isinstance(node, Chain) else None
             if name in missed:
-                yield name, id(node) in assigned and len(node.links) == 1
+                yield name, id(node) in forgotten and len(node.links) == 1
 
-    def _drops(self, stmt: Bind) -> bool:
-        """Whether it only sets one of the attributes to None, which its release does too."""
-        plain = len(stmt.targets) == 1 and is_none(stmt.value)
-        return plain and attribute_of(stmt.targets[0], self.closer.receiver) in self._forgotten
+    def _drops(self, stmt: Stmt) -> bool:
+        """Whether it only deletes one of the attributes, or sets it to None: its release does that too."""
+        if not isinstance(stmt, Bind | Delete) or len(stmt.targets) != 1:
+            return False
+        empties = isinstance(stmt, Delete) or is_none(stmt.value)
+        return empties and attribute_of(stmt.targets[0], self.closer.receiver) in self._forgotten

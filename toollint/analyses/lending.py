@@ -19,12 +19,17 @@ from toollint.syntax import (
     Name,
     Yield,
     attribute_of,
+    last_name,
     prefix,
     walk,
 )
 
 _BORROWING = frozenset({"builtins", "asyncio", "threading", "logging", "time", "json", "copy", "inspect", "functools"})
 """Modules whose functions look at what they are given, or use it, and never release it."""
+
+
+_USING = frozenset({"run_in_executor"})
+"""Methods, of whatever, that only use what they are given."""
 
 
 def may_be_released(owner: Owner, owned: Owned) -> bool:
@@ -95,6 +100,8 @@ def _is_it(function: FunctionFacts, expr: Expr, attribute: str, names: frozenset
 
 def _may_keep(owner: Owner, function: FunctionFacts, dropped: bool, called: Expr) -> bool:
     """Whether what is called may release what it is given, now or when its result is closed."""
+    if last_name(called) in _USING:
+        return False
     target = owner.values.of(function.scope, called)
     if isinstance(target, Method):
         target = target.function

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from toollint.analyses.again import releases_only
 from toollint.analyses.claims import Claim, assignments, claims_of, emptied, is_certain, is_constructor
-from toollint.analyses.closers import OPENERS, VERBS, closers_of, closing_verb, ends_its_object
+from toollint.analyses.closers import OPENERS, VERBS, assigned_closers, closers_of, closing_verb, ends_its_object
 from toollint.analyses.handover import Handover, handovers
 from toollint.analyses.origins import Kind
 from toollint.analyses.reach import Component, component_of
@@ -284,11 +284,11 @@ class Owner:
         """
         leaves = () if self._is_singleton else self.leaves
         verb = closing_verb(self.values, self.cls)
-        if self._is_singleton or not (leaves or self._asks_to_be_closed):
+        if not leaves:
             return None
         if verb is None and (not self.lineage.known or self.closers):
             return None
-        resources = [leaf.acquisition.resource for leaf in leaves] or [_ASKED]
+        resources = [leaf.acquisition.resource for leaf in leaves]
         resource = Resource(
             self.cls.full_name,
             "project",
@@ -302,7 +302,7 @@ class Owner:
             leak=max((resource.leak for resource in resources), key=_LEAKS.index),
             others=self._effective_closers,
         )
-        lazy = bool(leaves) and all(leaf.acquisition.lazy is not False for leaf in leaves)
+        lazy = all(leaf.acquisition.lazy is not False for leaf in leaves)
         return Acquisition(self.cls.full_name, resource, "constructor", lazy=lazy)
 
     @property
@@ -335,26 +335,6 @@ class Owner:
                 resource = claim.made.resource
                 found |= {(claim.attribute, name) for name in (resource.release, *resource.others)}
         return found
-
-    @property
-    def _asks_to_be_closed(self) -> bool:
-        """Whether the class says that its objects are to be closed, although it cannot be seen what they hold.
-
-        A closer that closes something, and `with` or a `__del__` that sees to it where nobody does.
-        """
-        verb = closing_verb(self.values, self.cls)
-        seen_to = verb is not None and (verb.with_ or verb.async_with or "__del__" in self.closers)
-        closer = self.values.project.class_member(self.cls, verb.name) if verb is not None else None
-        return (
-            seen_to
-            and isinstance(closer, FunctionFacts)
-            and any(
-                isinstance(link, Attr) and is_closer(link.name)
-                for node in walk(closer.node.body)
-                if isinstance(node, Chain)
-                for link in node.links
-            )
-        )
 
     @property
     def _effective_closers(self) -> tuple[str, ...]:
@@ -436,13 +416,14 @@ class Owner:
 
     @cached_property
     def closers(self) -> tuple[str, ...]:
-        """Methods of the class or an ancestor that end its life and do something."""
+        """Methods of the class or an ancestor that end its life and do something, or may."""
         found = [
             name
             for ancestor in self.lineage.classes
             for name, method in ancestor.methods.items()
             if is_closer(name) and ends_its_object(method)
         ]
+        found += [name for ancestor in self.lineage.classes for name in assigned_closers(ancestor)]
         for name in self.lineage.libraries:
             base = self.values.catalog.base(name)
             if base is not None:
@@ -505,10 +486,6 @@ class Owner:
             names.update(tool.reserved if tool else ())
             names.update(set(base.closers) - set(base.empty_closers) if base else ())
         return frozenset(names)
-
-
-_ASKED = Resource("", "project", "medium", "")
-"""Stands for what an object holds whose class only says that it has to be closed."""
 
 
 def _identifiers(cls: ClassFacts) -> Iterator[str]:

@@ -186,9 +186,13 @@ class _Method:
         return any(
             isinstance(link, Call)
             and any(self.is_it(arg.value) for arg in link.args)
-            and _TAKES_OVER.search(last_name(prefix(chain, index)))
+            and self._may_end_it(last_name(prefix(chain, index)))
             for index, link in enumerate(chain.links)
         )
+
+    def _may_end_it(self, function: str) -> bool:
+        """Whether a function of that name answers for what it is given: it is the release, or sounds like one."""
+        return function in self.held.verbs or _TAKES_OVER.search(function) is not None
 
 
 def _word(node: Name | Attr) -> str:

@@ -103,7 +103,9 @@ class Teardown:
 
     @classmethod
     def find(cls, values: Values, module: ModuleFacts) -> Iterator[Teardown]:
-        """Every class of a file that has a closer, its own or an inherited one, in source order."""
+        """Every class of a file that has a closer, its own or an inherited one, in source order; tests aside."""
+        if module.is_test:
+            return
         found = {
             code.scope.owner: None
             for code in declarations_of(module, _CLOSER)

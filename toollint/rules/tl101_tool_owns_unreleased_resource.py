@@ -61,9 +61,10 @@ context-manager methods. The releasers come from the catalogue, in reverse order
 another fails, and calling the method twice does no harm. Safe where every base class is known, no name clashes and the
 constructor always acquires: methods that nobody calls yet change nothing. Unsafe where the resource is opened later or
 only sometimes, where a caller may have passed one in, where the framework will call the new hook, or where the class is
-decorated or acquires for its subclasses. Only shown where a name clashes, where the framework has hooks of another
-kind, or where the class body holds one resource for all instances. Somebody still has to call the new method: the note
-says who.
+decorated or acquires for its subclasses. An inherited hook that does nothing is overridden in its own colour. Only
+shown where a name clashes, where the framework has hooks of another kind, where the attribute may hold things that are
+closed in different ways, where the class is frozen, and where the release only waits for an end. Somebody still has to
+call the new method: the note says who.
 
 ## Options
 `llm-clients` (default false): count SDK clients of model providers as resources too, whatever their weight.

@@ -45,13 +45,15 @@ class Memory:
 ```
 
 ## Fix
-Extends the closer: what was opened last is released first, and each release comes even if the other fails. Unsafe: the
-closer does more than before. Only shown where the release has to be awaited and the closer cannot, where the closer is
-inherited, and for loops and early returns.
+Extends the closer: what was opened last is released first, and each release comes even if the other fails; what the
+closer does itself with the attribute stays before its release, and a guard against a second call before all. Unsafe:
+the closer does more than before. Only shown where the release has to be awaited and the closer cannot, where the closer
+is inherited, where it uses the attribute and then forgets it, where nothing ends what the release would wait for, and
+for loops and early returns.
 
 ## Not reported
-Classes with a base that is not known, or whose only closer is a library's; an attribute that any method of the class
-releases, that code elsewhere closes, or that is given to something which may close it; cursors and channels of a
+Tests. Classes with a base that is not known, or whose only closer is a library's; an attribute that any method of the
+class releases, that code elsewhere closes, or that is given to something which may close it; cursors and channels of a
 connection that the class holds; clients of model providers; what callers may hand in. Loops whose calls are not awaited
 or are guarded inside the loop. Early returns on flags of the object's own life (`_closed`, `_started`, ownership).
 Attributes that anything in the project could set, by whatever means.
