@@ -44,7 +44,7 @@ def fixes():
         ("PrivateFactory", Safety.SAFE, ""),
         ("AfterInit", Safety.SAFE, ""),
         ("InValidator", Safety.SAFE, ""),
-        ("OverridesEmpty", Safety.SAFE, ""),
+        ("OverridesEmpty", Safety.UNSAFE, "whoever calls it"),
         ("Lazy", Safety.UNSAFE, "opened later"),
         ("LazyAndUndeclared", Safety.UNSAFE, "opened later"),
         ("CachedProperty", Safety.UNSAFE, "opened later"),
@@ -74,3 +74,26 @@ def test_llm_clients_count_by_option(module, client, counted):
         {"/project/ask.py": TOOL.format(module=module, client=client).encode()}, Config(select=("TL101",), rules=rules)
     )
     assert [found.code for found in report.diagnostics] == ["TL101"] * counted
+
+
+LENT = """
+import sqlalchemy
+from langchain_core.tools import BaseTool
+
+class Ask(BaseTool):
+    def __init__(self, url):
+        super().__init__()
+        self._conn = self._connect(url)
+
+    def _connect(self, url):
+        engine = sqlalchemy.create_engine(url)
+        return engine.connect()
+"""
+
+
+def test_what_another_object_gave_is_not_released_safely():
+    """Closing a connection gives it back to a pool, which nobody can reach any more."""
+    report = toollint.check({"/project/ask.py": LENT.encode()}, Config(select=("TL101",)))
+    (fix,) = (fix for found in report.diagnostics for fix in found.fixes)
+    assert fix.safety is Safety.UNSAFE
+    assert "gave it" in fix.why

@@ -39,6 +39,21 @@ PATIENCE = 120
 """Seconds that a module may take to be imported."""
 IMPORT = "import importlib, sys; importlib.import_module(sys.argv[1])"
 SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
+BESIDE = {
+    "agno": [
+        "chromadb",
+        "dill",
+        "ipykernel",
+        "jupyter_client",
+        "mcp",
+        "neo4j",
+        "pymilvus",
+        "pymongo",
+        "redis",
+        "redisvl",
+    ]
+}
+"""What modules import that their distribution does not depend on."""
 
 
 class Mended(NamedTuple):
@@ -190,6 +205,7 @@ def installed(package: str) -> Path:
     """The interpreter of an environment that has the very versions of the pins, and whatever they depend on."""
     pins = tomllib.loads(wheels.PINS.read_text(encoding="utf-8"))["ecosystem"][package]
     lines = ["{}=={}\n".format(*file.split("-", 2)) for file in pins]
+    lines += [f"{name}\n" for name in BESIDE.get(package, [])]
     with tempfile.TemporaryDirectory() as folder:
         name = f"fixed-{package}"
         Path(folder, f"{name}.txt").write_text("".join(lines), encoding="utf-8")

@@ -44,16 +44,15 @@ class Hook(NamedTuple):
 
     name: str
     is_async: bool
-    of_library: bool
 
 
 def empty_hook(values: Values, cls: ClassFacts, *, awaits: bool) -> Hook | None:
     """The inherited closer that a class should override to be closed; ``awaits``: its work has to be awaited."""
     lineage = values.project.lineage(cls)
     bases = [values.catalog.base(name) for name in lineage.libraries]
-    found = [Hook(name, name in base.async_closers, True) for base in bases if base for name in base.empty_closers]
+    found = [Hook(name, name in base.async_closers) for base in bases if base for name in base.empty_closers]
     for ancestor in reversed(lineage.classes[1:]):
-        found += [Hook(name, one.node.is_async, False) for name, one in ancestor.methods.items() if is_empty(one)]
+        found += [Hook(name, one.node.is_async) for name, one in ancestor.methods.items() if is_empty(one)]
     able = {hook.name: hook for hook in found if hook.is_async or not awaits}
     return next((able[verb] for verb in VERBS if verb in able), None)
 

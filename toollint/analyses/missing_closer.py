@@ -168,17 +168,22 @@ class _Closer:
 
     def _doubt(self) -> str:
         """Why the fix is not safe, empty if it is."""
-        if self._is_hook and self.tool is not None:
-            return f"`{self.verb}` is a hook of {self.tool.framework}, which may call it from then on"
-        if self.hook is not None and self.hook.of_library:
-            return f"the inherited `{self.verb}` does nothing, and whoever calls it closes this from then on"
-        if self.owner.cls.node.decorators:
-            return "the class is decorated"
-        if self.heir is not None:
-            return f"the class is no {self.role} itself, and all its subclasses get the methods"
-        if any(one.injectable or one in self.owner.handed_over for one in self.owned):
-            return "a caller may have passed the resource in, and closes it too"
-        return "" if all(one.always for one in self.owned) else "the resource is opened later or only sometimes"
+        owned, hook, owner = self.owned, self.hook, self.owner
+        doubts = {
+            f"`{self.verb}` is a hook of {self.tool.framework if self.tool else ''}, which may call it from then on": (
+                self._is_hook and self.tool is not None
+            ),
+            f"the inherited `{self.verb}` does nothing, and whoever calls it closes this from then on": hook
+            is not None,
+            "the class is decorated": bool(owner.cls.node.decorators),
+            f"the class is no {self.role} itself, and all its subclasses get the methods": self.heir is not None,
+            "a caller may have passed the resource in, and closes it too": any(
+                one.injectable or one in owner.handed_over for one in owned
+            ),
+            "what gave it may have to be released as well": any(one.acquisition.kind == "method" for one in owned),
+            "the resource is opened later or only sometimes": not all(one.always for one in owned),
+        }
+        return next((words for words, holds in doubts.items() if holds), "")
 
     def _lines(self) -> tuple[str, ...]:
         close, enter, leave = self.names

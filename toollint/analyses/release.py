@@ -53,7 +53,7 @@ _CLOSER = re.compile(
 """A method that ends the life of an object; `close_issue` and `cleanup_jobs` are a tool's business."""
 _TAKES_OVER = re.compile(
     r"clos|shut_?down|stop|disconnect|clean_?up|dispos|terminat|tear_?down|releas|destroy|quit|kill|exit|finali[sz]"
-    r"|enter_|^(?:append|add|register|push|callback)$"
+    r"|enter_|^(?:rmdir|removedirs|unlink|append|add|register|push|callback)$"
 )
 """A function that is given a resource and may answer for it from then on."""
 _COPIES = frozenset({"list", "tuple", "set", "sorted", "reversed", "enumerate", "zip", "filter", "iter"})

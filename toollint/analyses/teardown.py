@@ -50,8 +50,10 @@ _CLOSER = re.compile(
 )
 _HELPERS = 3
 """How many methods deep a closer's work is followed."""
-_OF_LIFE = frozenset({*VERBS, "__exit__", "__aexit__"} - {"stop", "terminate", "quit", "destroy"})
-"""Closers that always mean the end of the object; `stop` may be what the object does for a living."""
+_OF_LIFE = frozenset(
+    {*VERBS, "__exit__", "__aexit__"} - {"stop", "terminate", "quit", "destroy", "cleanup", "clean_up"}
+)
+"""Closers that always mean the end of the object; `stop` and `cleanup` may be what the object does for a living."""
 _TEARDOWN = re.compile(
     r"_*(?:on_?|handle_?)\w*(?:stop|clos|shut_?down|disconnect|exit|end|tear_?down)\w*", re.IGNORECASE
 )
@@ -178,6 +180,7 @@ class Teardown:
             any(one.name in _OF_LIFE for one in everything)
             or any(_mentions(one, owned.attribute) for one in (*everything, *self._handlers) for owned in missed)
             or any(may_release(one, self.owner.held(owned)) for one in everything for owned in self.owner.owned)
+            or any(map(_ends_a_part, everything))
         )
 
     @cached_property
@@ -284,6 +287,19 @@ def _closers_among(functions: Sequence[FunctionFacts]) -> tuple[FunctionFacts, .
 def _mentions(function: FunctionFacts, attribute: str) -> bool:
     """Whether a method looks at the attribute."""
     return any(name == attribute for _, name in _own_attributes(function))
+
+
+def _ends_a_part(function: FunctionFacts) -> bool:
+    """Whether a method ends something that its object keeps: ``self.container.stop()``."""
+    return any(
+        isinstance(node, Chain)
+        and len(node.links) == 3
+        and attribute_of(prefix(node, 1), function.receiver) is not None
+        and isinstance(node.links[1], Attr)
+        and is_closer(node.links[1].name)
+        and isinstance(node.links[2], Call)
+        for node in walk(function.node.body)
+    )
 
 
 def _own_attributes(function: FunctionFacts) -> Iterator[tuple[Expr, str]]:
