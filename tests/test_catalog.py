@@ -27,6 +27,8 @@ LOOKUP: dict[str, Callable[[str], Any]] = {
     "effect": load().effect,
     "returns": load().returns,
     "handler": load().handler,
+    "entry": load().entry,
+    "runner": load().runner,
 }
 RESOURCE = '[resource."db.Pool"]\ncategory = "db"\nweight = "high"\nevidence = "judged"\n'
 
@@ -73,6 +75,8 @@ def test_triggers_cover_every_name_that_a_rule_could_ask_for():
         "acquisition": [name for section, name in NAMES if section == "acquire"],
         "kind": [*kinds, *(name for section, name in NAMES if section in {"tool", "returns"})],
         "memo": [name for section, name in NAMES if section in {"memoizer", "memoized"}],
+        "handler": [name for section, name in NAMES if section == "handler" and load().handler(name).starts],
+        "listener": [name for section, name in NAMES if section == "effect" and load().effect(name).grows],
     }
     assert set(triggers) == set(subjects)
     for subject, names in subjects.items():

@@ -227,7 +227,8 @@ def test_library_call_that_keeps_a_function(name, bound):
 @pytest.mark.parametrize(
     ("name", "starts", "keeps"),
     [
-        ("langfuse.langchain.CallbackHandler", "thread", "run"),
+        ("langfuse.langchain.CallbackHandler", "", "run"),
+        ("langfuse.callback.CallbackHandler", "thread", ""),
         ("opentelemetry.sdk.trace.export.BatchSpanProcessor", "thread", ""),
         ("langchain_core.tracers.LangChainTracer", "", "run"),
         ("opik.Opik", "thread", ""),
@@ -257,3 +258,51 @@ def test_method_is_written_under_the_canonical_name_of_its_class():
             owner = name.rpartition(".")[0]
             found = load().base(owner)
             assert found is None or found.name == owner, name
+
+
+# --- what runs again, and what is added again ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("fastapi.applications.FastAPI.post", "request"),
+        ("fastapi.APIRouter.websocket", "connection"),
+        ("langgraph.graph.state.StateGraph.add_node", "step"),
+        ("chainlit.on_message", "message"),
+        ("celery.shared_task", "run"),
+    ],
+)
+def test_entry_point_runs_once_for_each_event(name, event):
+    entry = load().entry(name)
+    assert entry is not None
+    assert entry.event == event
+
+
+def test_entry_point_names_its_own_parameters():
+    for (section, name), row in OWN.items():
+        if section == "entry":
+            assert set(row.get("runs", [])) <= set(row.get("params", [])), name
+
+
+@pytest.mark.parametrize(
+    ("call", "twice", "undo"),
+    [
+        ("logging.Logger.addHandler", False, "removeHandler"),
+        ("crewai.events.crewai_event_bus.on", False, "off"),
+        ("loguru.logger.add", True, "remove"),
+        ("llama_index.core.instrumentation.dispatcher.Dispatcher.add_event_handler", True, ""),
+    ],
+)
+def test_registrar_adds_another_listener(call, twice, undo):
+    effect = load().effect(call)
+    assert effect is not None
+    assert effect.grows
+    assert effect.twice is twice
+    assert (undo in effect.undo) is bool(undo)
+
+
+def test_what_takes_the_place_of_the_listener_before_does_not_grow():
+    effect = load().effect("signal.signal")
+    assert effect is not None
+    assert not effect.grows

@@ -510,10 +510,19 @@ def test_what_was_fixed_is_counted():
 
 def test_findings_point_to_their_pages():
     place = region("/w/a.py", "x\n", "x")
-    found = [finding(place, code=code, url=url) for code, url in [("TL301", "u"), ("TL999", ""), ("TL101", "u")]]
-    assert summary.pointer(Report(tuple(found))) == "`toollint rule TL101` says more (also TL301).\n"
-    assert summary.pointer(Report((found[0], found[0]))) == "`toollint rule TL301` says more.\n"
+    found = [finding(place, code=code, url=url) for code, url in [("TL102", "u"), ("TL999", ""), ("TL101", "u")]]
+    assert summary.pointer(Report(tuple(found))) == "`toollint rule TL101` says more (also TL102).\n"
+    assert summary.pointer(Report((found[0], found[0]))) == "`toollint rule TL102` says more.\n"
     assert summary.pointer(Report((found[1],))) == ""
+
+
+def test_findings_point_to_their_probes():
+    place = region("/w/a.py", "x\n", "x")
+    found = [finding(place, code=code, url="u") for code in ("TL301", "TL101", "TL202", "TL301")]
+    assert summary.pointer(Report(tuple(found))) == (
+        "`toollint rule TL101` says more (also TL202, TL301).\n"
+        "`toollint rule TL202 --probe` prints a script that counts what stays (also TL301).\n"
+    )
 
 
 def test_statistics_count_by_code():
@@ -583,6 +592,11 @@ Bad
     y = "# 1"
 
 - a list
+
+Probe
+A script for your own program: it counts the live objects before and after twenty calls, and who keeps them.
+
+    toollint rule TL301 --probe > probe.py
 
 {RULE.url}
 """

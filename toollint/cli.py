@@ -388,17 +388,22 @@ class _Progress:
 @toollint.command("rule")
 @click.argument("name", metavar="CODE_OR_NAME", required=False)
 @click.option("--all", "every", is_flag=True, help="Show the pages of all rules.")
+@click.option("--probe", is_flag=True, help="Print a script that counts, in your own program, what stays alive.")
 @click.option("--output-format", type=click.Choice(["text", "json"]), default="text", help="How pages are printed.")
 @_color
-def explain(name: str | None, *, every: bool, output_format: str, color: str) -> None:
+def explain(name: str | None, *, every: bool, probe: bool, output_format: str, color: str) -> None:
     """Show the page of a rule: why, bad, good, its fix, and what it keeps silent about."""
     from toollint import rules
     from toollint.output import json, pages
 
     if (name is None) is not every:
         raise click.UsageError("name one rule, or say --all")
+    if probe and (every or output_format == "json"):
+        raise click.UsageError("--probe prints the script of one rule, and no JSON")
     chosen = rules.load() if name is None else (_find(name, rules.load()),)
-    if output_format == "json":
+    if probe:
+        _say(_probe(chosen[0], rules.load()))
+    elif output_format == "json":
         objects = [pages.data(rule) for rule in chosen]
         _say(json.dump(objects if every else objects[0]))
     else:
@@ -414,6 +419,16 @@ def _find(name: str, rules: Sequence[Rule]) -> Rule:
         return known[name.lower()]
     close = get_close_matches(name.lower(), known, n=1)
     raise click.ClickException(f"no rule {name!r}{f': did you mean {_spelled(known[close[0]])}?' if close else ''}")
+
+
+def _probe(rule: Rule, rules: Sequence[Rule]) -> str:
+    from toollint.output import probes
+
+    text = probes.script(rule.code)
+    if text is None:
+        others = ", ".join(each.code for each in rules if probes.script(each.code))
+        raise click.ClickException(f"{_spelled(rule)} has no probe: there is one for {others}")
+    return text
 
 
 def _spelled(rule: Rule) -> str:

@@ -18,6 +18,7 @@ from toollint import files, pool, rules
 from toollint.config import Config
 from toollint.diagnostics import NAMES, broken, fingerprinted, internal_error, present
 from toollint.frontends import Refused
+from toollint.linking import linked
 from toollint.model import Default, Diagnostic, Report, Rule
 from toollint.source import Source, Unreadable
 from toollint.suppressions import Idle
@@ -213,8 +214,8 @@ def _report(
     if mode is not Mode.CHECK:
         from toollint import mending  # noqa: PLC0415 - most runs mend nothing
 
-        return mending.mend(workspace, paths, found, write=write and mode is Mode.FIX)
-    return Report(tuple(sorted(found, key=_order)), len(paths), texts_of(workspace, found))
+        return linked(mending.mend(workspace, paths, found, write=write and mode is Mode.FIX))
+    return linked(Report(tuple(sorted(found, key=_order)), len(paths), texts_of(workspace, found)))
 
 
 def texts_of(workspace: Workspace, diagnostics: Iterable[Diagnostic]) -> dict[str, str]:

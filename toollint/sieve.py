@@ -47,7 +47,7 @@ class Sieve:
     """The identifiers of interest, by file and subject.
 
     ``acquisition`` and ``memo`` are the catalogue's; ``ownership`` adds the project's own classes and functions that
-    acquire, to the fixpoint: what makes an owner may own it.
+    acquire, to the fixpoint: what makes an owner may own it. ``handler`` adds classes of the project the same way.
     """
 
     def __init__(self, project: Project) -> None:
@@ -123,12 +123,12 @@ class Sieve:
                 found |= {one.alias, *words}
             elif one.name in words:
                 found.add(one.alias)
-        owning = subject == "ownership"
+        follows_makers = subject in {"ownership", "handler"}
         size = -1
         while len(found) != size:
             size = len(found)
             found.update(alias for alias, name in self._aliases_of(path) if name in found)
-            if owning and found:
+            if follows_makers and found:
                 found.update(name for name, called in self._makers_of(path) if not called.isdisjoint(found))
         return frozenset(found)
 

@@ -127,10 +127,12 @@ def _cached_property(values: Values, function: FunctionFacts) -> Iterator[Claim]
 
 
 def _default(values: Values, cls: ClassFacts, name: str, value: Expr) -> Iterator[Claim]:
-    factory = _default_factory(value)
+    factory = default_factory(value)
     if factory is None and last_call(value) is None:
         return
-    found = {origin.made for origin in origins(values, cls.scope, value if factory is None else _called(factory))}
+    found = {
+        origin.made for origin in origins(values, cls.scope, value if factory is None else called_factory(factory))
+    }
     made = found.pop() if len(found) == 1 else None
     if made is not None:
         place = cls.at(value.start, value.end)
@@ -139,7 +141,7 @@ def _default(values: Values, cls: ClassFacts, name: str, value: Expr) -> Iterato
         yield Claim(name, Kind.MADE, place, made, always=not shared, shared=shared, injectable=injectable)
 
 
-def _called(factory: Expr) -> Expr:
+def called_factory(factory: Expr) -> Expr:
     """What a default factory gives, as an expression."""
     if isinstance(factory, Lambda):
         return factory.body
@@ -147,7 +149,7 @@ def _called(factory: Expr) -> Expr:
     return Chain(base, (*links, Call((), factory.end)), factory.start, factory.end)
 
 
-def _default_factory(value: Expr) -> Expr | None:
+def default_factory(value: Expr) -> Expr | None:
     """The factory of ``Field(default_factory=...)`` and its kin."""
     call, function = last_call(value), callee(value)
     if call is None or function is None or last_name(function) not in _FIELD_FUNCTIONS:

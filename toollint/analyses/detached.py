@@ -70,8 +70,12 @@ def detached(registration: Registration) -> Detached | None:
 
 def recipe(registration: Registration) -> str:
     """The Python to write by hand: a function that is given what the callback reads from the object."""
-    subject = registration.subject_text
-    names = _attributes_read(registration)[:4]
+    return release_of(registration.subject_text, _attributes_read(registration))
+
+
+def release_of(subject: str, attributes: tuple[str, ...]) -> str:
+    """A finalizer of ``subject`` that is given some of its attributes."""
+    names = attributes[:4]
     given = ", ".join(f"{subject}.{name}" for name in names) or "resource"
     params = ", ".join(name.strip("_") or name for name in names) or "resource"
     lines = (

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from toollint.analyses.kinds import kept
-from toollint.analyses.uses import Use
+from toollint.analyses.uses import Use, key_name
 from toollint.analyses.values import Instance, Values
 from toollint.facts import Assigned, ClassFacts, FunctionFacts, Opaque, Scope, code_of
 from toollint.project import Library, Variable
@@ -42,8 +42,21 @@ _FINITE = frozenset({"builtins.bool", "builtins.type", "typing.Type", "typing.Li
 _NAMES_OF_CODE = frozenset({"__class__", "__name__", "__qualname__", "__module__"})
 _PURE = frozenset(f"builtins.{name}" for name in ["str", "repr", "tuple", "frozenset", "len", "hash", "int", "bool"])
 """Functions that give no more results than there are arguments."""
+_CONSTRUCTORS = frozenset({"__init__", "__post_init__", "model_post_init", "__attrs_post_init__", "__new__"})
 _REGISTRAR = re.compile(r"_*(?:re)?(?:register|install|add_tool|add_agent|set_default|set_global)(?:_|$)")
 _OWN_NAME = re.compile(r"(?:\w*_)?(?:name|key|slug|kind|type|role)")
+
+REQUESTS = (
+    r"session|user|request|req|thread|conversation|conv|connection|conn|client|peer|run|call|chat|message|msg|query|stream"
+    r"|tenant|turn|trace|span|invocation"
+)
+"""Words for what comes without end."""
+_PER_REQUEST = re.compile(rf"(?:\w+_)?(?:{REQUESTS})(?:_?(?:id|key|uid|uuid))?|sid|cid|rid|tid")
+"""Names of keys that are new with each request."""
+_CONFIGURES = re.compile(
+    r"_*(?:add|register|set|on|subscribe|use|with|build|load|install|mount|include|configure|init)(?:_\w+)?"
+)
+"""Methods by which a program is put together, not served."""
 
 
 def can_grow(values: Values, use: Use) -> bool:
@@ -51,6 +64,13 @@ def can_grow(values: Values, use: Use) -> bool:
     scope = use.code.scope
     bounded = not use.appends and all(is_finite(values, scope, key) for key in use.keys)
     return not bounded and not _is_registration(values, use) and not _is_passed_by(use)
+
+
+def is_per_request(use: Use) -> bool:
+    """Whether a method that serves writes under a key that is new with each session, user, connection or call."""
+    outermost = [*_around(use)][-1:]
+    serves = outermost and outermost[0].name not in _CONSTRUCTORS and not _CONFIGURES.fullmatch(outermost[0].name)
+    return bool(serves) and use.what == "write" and _PER_REQUEST.fullmatch(key_name(use.key).lower()) is not None
 
 
 # --- keys --------------------------------------------------------------------------------------------------------

@@ -8,15 +8,24 @@ from typing import NamedTuple
 from toollint.analyses.ownership import Owned, Owner
 from toollint.analyses.values import Instance, Values
 from toollint.catalog import Resource
-from toollint.facts import Assigned, ClassFacts, Scope
+from toollint.facts import Assigned, ClassFacts, FunctionFacts, Scope
+from toollint.model import Place
 from toollint.project import Library
-from toollint.syntax import Bind, Collection, Expr, attribute_of, walk
+from toollint.syntax import Bind, Collection, Expr
 
 _ELEMENTS = frozenset(
     {"list", "tuple", "set", "frozenset", "List", "Tuple", "Set", "Sequence", "Iterable", "Collection"}
 )
 _ENTRIES = frozenset({"dict", "defaultdict", "OrderedDict", "Dict", "DefaultDict", "Mapping", "MutableMapping"})
 _HEAVY = frozenset({"agent", "graph", "session", "resource"})
+_WORK = {
+    "asyncio.Task": "task",
+    "asyncio.Future": "task",
+    "concurrent.futures.Future": "task",
+    "typing.Callable": "callback",
+    "collections.abc.Callable": "callback",
+}
+_DATA = frozenset({"typing.TypedDict", "typing_extensions.TypedDict", "typing.NamedTuple", "builtins.type"})
 
 
 class Kept(NamedTuple):
@@ -65,12 +74,45 @@ def kept_by(values: Values, scope: Scope, expr: Expr | None) -> Kept | None:
     return kept(values, values.instance(scope, expr))
 
 
-def held(values: Values, instance: Instance | None) -> Kept | None:
-    """An object of a project's class that holds an agent, a graph, a session or a resource in a field."""
+def held(values: Values, instance: Instance | None, depth: int = 3) -> Kept | None:
+    """An object of a project's class that holds an agent, a graph, a session or a resource, in a field or deeper."""
     if instance is None or not isinstance(instance.cls, ClassFacts):
         return None
-    found = _inside(values, fields(values, instance.cls))
-    return Kept(instance, found.kind, inside=True) if found is not None and found.kind in _HEAVY else None
+    found = (kept(values, field) or held(values, field, depth - 1) for field in fields(values, instance.cls))
+    heavy = (one for one in found if one is not None and one.kind in _HEAVY) if depth else ()
+    return next((Kept(instance, one.kind, inside=True) for one in heavy), None)
+
+
+def is_history(values: Values, found: Kept) -> bool:
+    """Whether it is the memory of a conversation: it grows by itself, and its users want it to last."""
+    row = values.type_of(found.instance)
+    return row is not None and row.kind == "session" and row.role == "memory"
+
+
+def object_of(values: Values, instance: Instance | None) -> Kept | None:
+    """What an object is that stands for something going on: what matters, a task, a callback, an object of the project.
+
+    Enums, exceptions and plain records are none.
+    """
+    if instance is None:
+        return None
+    if isinstance(instance.cls, Library):
+        found = kept(values, instance)
+        if found is not None and found.kind:
+            return found
+        kind = _WORK.get(instance.cls.name)
+        return Kept(instance, kind) if kind is not None else _first_inside(values, instance)
+    lineage = values.project.lineage(instance.cls)
+    plain = any(name.startswith("enum.") or name in _DATA for name in lineage.libraries)
+    raised = any(name.startswith("builtins.") and name.endswith(("Exception", "Error")) for name in lineage.libraries)
+    return None if plain or raised else kept(values, instance) or Kept(instance, "object")
+
+
+def _first_inside(values: Values, instance: Instance) -> Kept | None:
+    """The first object that a container of a known type has as an element or value."""
+    parts = instance.args if instance.name in _ELEMENTS else instance.args[1:] if instance.name in _ENTRIES else ()
+    found = (object_of(values, element) for alternatives in parts for element in alternatives)
+    return next((one._replace(inside=True) for one in found if one is not None), None)
 
 
 def _inside(values: Values, instances: Iterable[Instance]) -> Kept | None:
@@ -80,17 +122,30 @@ def _inside(values: Values, instances: Iterable[Instance]) -> Kept | None:
 
 def fields(values: Values, cls: ClassFacts) -> Iterator[Instance]:
     """What the class body annotates its fields with, and what the constructor stores under annotations."""
+    return (instance for _, instance, _ in named_fields(values, cls))
+
+
+def named_fields(values: Values, cls: ClassFacts) -> Iterator[tuple[str, Instance, Place]]:
+    """The same with the names of the fields and where they stand."""
     for ancestor in values.project.lineage(cls).classes:
-        for bindings in ancestor.scope.bindings.values():
+        for name, bindings in ancestor.scope.bindings.items():
             for binding in bindings:
                 if isinstance(binding, Assigned):
-                    yield from values.annotation(ancestor.scope, binding.stmt.annotation)
-        constructor = ancestor.methods.get("__init__")
-        if constructor is not None:
-            for stmt in walk(constructor.node.body, into=False):
-                if isinstance(stmt, Bind) and any(attribute_of(t, constructor.receiver) for t in stmt.targets):
-                    stored = values.instance(constructor.scope, stmt.value)
-                    yield from values.annotation(constructor.scope, stmt.annotation) or filter(None, [stored])
+                    place = ancestor.at(binding.stmt.start, binding.stmt.end)
+                    declared = values.annotation(ancestor.scope, binding.stmt.annotation)
+                    yield from ((name, instance, place) for instance in declared)
+        for name, assigned in ancestor.assignments.items():
+            for function, stmt in assigned:
+                if function.name == "__init__":
+                    place = function.at(stmt.start, stmt.end)
+                    yield from ((name, instance, place) for instance in _stored(values, function, stmt))
+
+
+def _stored(values: Values, constructor: FunctionFacts, stmt: Bind) -> tuple[Instance, ...]:
+    """What a constructor stores in an attribute, by its annotation or its value."""
+    declared = values.annotation(constructor.scope, stmt.annotation)
+    value = values.instance(constructor.scope, stmt.value)
+    return declared or (() if value is None else (value,))
 
 
 def owned_by(values: Values, instance: Instance) -> list[Owned]:

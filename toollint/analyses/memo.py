@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from toollint.analyses import weights
 from toollint.analyses.growth import is_finite
+from toollint.analyses.loops import references
 from toollint.analyses.memoizers import Applied, applied
 from toollint.analyses.values import Method, Values
 from toollint.analyses.weights import Weight
@@ -53,12 +54,29 @@ class Pinned(NamedTuple):
     place: Place
 
 
+class Growing(NamedTuple):
+    """A call that brings ever new keys: the function that makes it, and the argument."""
+
+    function: FunctionFacts | None
+    place: Place
+
+
 @dataclass(frozen=True, eq=False)
 class CachedCall:
-    """A call of somebody else's memoized function with something that need not live as long as the process."""
+    """A call of somebody else's memoized function with something that need not live as long as the process.
+
+    ``argument`` is that, ``code`` what makes the call.
+    """
 
     place: Place
+    argument: Place
+    code: Code
     function: Memoized
+
+    @property
+    def library(self) -> str:
+        """Whose function it is."""
+        return self.function.name.partition(".")[0]
 
     @property
     def name(self) -> str:
@@ -145,32 +163,40 @@ class Memo:
         if all(param.default is not None or param.kind in _OPTIONAL for param in self.parameters):
             collects = any(param.kind in _OPTIONAL for param in self.parameters)
             return any(call.args for _, call in calls) or (collects and not calls)
-        inside = [(scope, call) for scope, call in calls if scope.kind == "function"]
-        return not inside or any(
-            not _is_permanent(self.values, scope, arg.value) for scope, call in inside for arg in call.args
-        )
+        inside = [(code, call) for code, call in calls if code.function is not None]
+        return not inside or self.growing is not None
 
-    def _chains(self) -> Iterator[tuple[Scope, Chain]]:
+    @cached_property
+    def growing(self) -> Growing | None:
+        """The first call in a function that may bring a key that was not there before."""
+        for code, call in self._calls():
+            for arg in call.args if code.function is not None else ():
+                permanent = _is_permanent(self.values, code.scope, arg.value)
+                if not permanent and not _is_given_permanent(self.values, code.function, arg.value):
+                    return Growing(code.function, code.at(arg.value.start, arg.value.end))
+        return None
+
+    def _chains(self) -> Iterator[tuple[Code, Chain]]:
         """Every chain of every file of the project that mentions the function, tests aside."""
         for module in self.values.project.mentioning(self.name):
             for code in code_of(module) if not module.is_test else ():
                 for node in walk(code.block, into=False):
                     if isinstance(node, Chain):
-                        yield code.scope, node
+                        yield code, node
 
-    def _calls(self) -> Iterator[tuple[Scope, Call]]:
-        for scope, chain in self._chains():
+    def _calls(self) -> Iterator[tuple[Code, Call]]:
+        for code, chain in self._chains():
             for index, link in enumerate(chain.links):
-                if isinstance(link, Call) and self._is_me(scope, prefix(chain, index)):
-                    yield scope, link
+                if isinstance(link, Call) and self._is_me(code.scope, prefix(chain, index)):
+                    yield code, link
 
     def _clears(self) -> Iterator[Chain]:
         """``name.cache_clear()``, ``name.cache.clear()`` and their like: somebody manages what the memo keeps."""
-        for scope, chain in self._chains():
+        for code, chain in self._chains():
             for index, link in enumerate(chain.links):
                 if isinstance(link, Attr) and link.name in _CLEARERS:
                     heads = [prefix(chain, count) for count in {index, max(index - 1, 0)}]
-                    if any(self._is_me(scope, head) for head in heads):
+                    if any(self._is_me(code.scope, head) for head in heads):
                         yield chain
 
     def _is_me(self, scope: Scope, expr: Expr) -> bool:
@@ -205,7 +231,7 @@ class Memo:
                 yield Pinned("takes", weight, self._at(param.annotation))
 
     def _returned(self) -> Iterator[Pinned]:
-        found = weights.returned(self.values, self.function)
+        found = weights.returned(self.values, self.function, without_end=self.memoizer.unlimited)
         if found is not None and not all(weights.is_finite(self.values, self.function, p) for p in self.parameters):
             yield Pinned("returns", found[0], self._at(found[1]))
 
@@ -244,7 +270,8 @@ def _cached_calls(values: Values, code: Code, words: frozenset[bytes]) -> Iterat
             target = values.project.resolve(code.scope, prefix(node, index))
             row = values.catalog.memoized(target.name) if isinstance(target, Library) else None
             if row is not None and not _is_permanent(values, code.scope, link.args[0].value):
-                yield CachedCall(code.at(node.start, link.end), row)
+                given = link.args[0].value
+                yield CachedCall(code.at(node.start, link.end), code.at(given.start, given.end), code, row)
 
 
 def _is_permanent(values: Values, scope: Scope, expr: Expr) -> bool:
@@ -262,6 +289,21 @@ def _is_permanent(values: Values, scope: Scope, expr: Expr) -> bool:
     if isinstance(expr, Chain) and all(isinstance(link, Attr) for link in expr.links):
         return _is_permanent(values, scope, expr.base)
     return isinstance(target, Library | ModuleFacts) or is_finite(values, scope, expr)
+
+
+def _is_given_permanent(values: Values, function: FunctionFacts | None, expr: Expr) -> bool:
+    """Whether it is a parameter for which all that call the function give something permanent."""
+    if function is None or not isinstance(expr, Name):
+        return False
+    names = [param.name for param in function.node.params if param.name != function.receiver]
+    calls = [site for site in references(values, function) if site.called] if expr.id in names else []
+    given = [(site, last_call(site.node)) for site in calls]
+    arguments = [
+        (site, None if call is None else argument(call, expr.id, names.index(expr.id))) for site, call in given
+    ]
+    return bool(arguments) and all(
+        value is not None and _is_permanent(values, site.code.scope, value) for site, value in arguments
+    )
 
 
 def _is_class_or_its_function(values: Values, scope: Scope, expr: Expr) -> bool:

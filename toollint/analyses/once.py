@@ -26,6 +26,11 @@ def lives_once(values: Values, cls: ClassFacts) -> bool:
     return _is_singleton(values, cls) or _is_made_once(values, cls, _STEPS)
 
 
+def runs_once(values: Values, code: Code) -> bool:
+    """Whether the code runs while its module is imported, or is a function that does its work once."""
+    return _runs_once(values, code, _STEPS)
+
+
 def _is_singleton(values: Values, cls: ClassFacts) -> bool:
     """Whether the class, or an ancestor, is written as one of which there is one object."""
     for ancestor in values.project.lineage(cls).classes:

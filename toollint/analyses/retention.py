@@ -15,14 +15,28 @@ from functools import cached_property
 from typing import Any
 
 from toollint.analyses.growth import can_grow
-from toollint.analyses.kinds import Kept, held, kept, kept_by
+from toollint.analyses.kinds import Kept, held, kept, kept_by, object_of
 from toollint.analyses.uses import Use, uses_in
 from toollint.analyses.values import Instance, Values
 from toollint.catalog import Container as Row
 from toollint.facts import Assigned, ClassFacts, Code, ModuleFacts, Scope, code_of
 from toollint.model import Place
 from toollint.project import Library, Variable
-from toollint.syntax import Attr, Bind, Chain, Collection, Dict, Expr, Name, callee, is_none, last_call, prefix, walk
+from toollint.syntax import (
+    Attr,
+    Bind,
+    Call,
+    Chain,
+    Collection,
+    Dict,
+    Expr,
+    Name,
+    callee,
+    is_none,
+    last_call,
+    prefix,
+    walk,
+)
 
 _SHAPES = {"mapping": "dict", "sequence": "list", "set": "set"}
 _DEFAULTDICT = "collections.defaultdict"
@@ -31,7 +45,10 @@ _ATTRIBUTE = re.compile(
     re.MULTILINE,
 )
 """An attribute of a class, by its indentation, that is bound to a display or a call; or a class inside the class."""
-_TEST_FILE = re.compile(r"test_.*|.*_test|tests?|testing|conftest")
+_PARTS_OF_CODE = re.compile(
+    r"_*(?:cls|class_|klass|type_?|func(?:tion)?|fn|method|callback|callable|module|mod|code|loop)_*"
+)
+"""Names of what a program has a fixed number of, more or less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +68,7 @@ class Container:
         for code in _lasting_code(module):
             for stmt in code.block:
                 if isinstance(stmt, Bind) and stmt.value is not None and len(stmt.targets) == 1 and not stmt.op:
-                    target, row = stmt.targets[0], _row(values, code.scope, stmt.value)
+                    target, row = stmt.targets[0], row_of(values, code.scope, stmt.value)
                     if isinstance(target, Name) and row is not None and _is_shared(values, code.scope, stmt, target.id):
                         yield cls(target.id, values, code.scope, code.origin, stmt, row)
 
@@ -82,9 +99,14 @@ class Container:
         return self.scope.module.utf8[start:end].decode()
 
     @property
+    def initial(self) -> Expr | None:
+        """What it is made by: a display or a call."""
+        return self.stmt.value
+
+    @property
     def limited(self) -> bool:
         """Whether it is bounded, or holds weakly: then it keeps nothing for ever."""
-        return _is_limited(self.values, self.scope, self.stmt.value)
+        return _is_limited(self.values, self.scope, self.initial)
 
     @cached_property
     def annotated(self) -> tuple[tuple[Instance, ...], ...]:
@@ -100,20 +122,23 @@ class Container:
         return tuple(use for module in self._modules() for use in self._uses_in(module))
 
     def _modules(self) -> Iterator[ModuleFacts]:
-        in_test = _is_test(self.scope.module)
+        in_test = self.scope.module.is_test
         for module in self.values.project.mentioning(self.name):
-            if in_test or not _is_test(module):
+            if in_test or not module.is_test:
                 yield module
 
     def _uses_in(self, module: ModuleFacts) -> Iterator[Use]:
-        word = self.name.encode()
-        aliases = re.findall(rb"\b%b[ \t]+as[ \t]+(\w+)" % re.escape(word), module.utf8)
-        names = frozenset([self.name, *(alias.decode() for alias in aliases)])
-        about = frozenset([word, *aliases])
-        for code in code_of(module, about):
-            for use in uses_in(code, names, self.name):
-                if not (code.scope is self.scope and use.node is self.stmt.targets[0]):
-                    yield use
+        names = self._bare_names(module)
+        for code in code_of(module, frozenset(name.encode() for name in names | {self.name})):
+            yield from (use for use in uses_in(code, names, self.name) if not self._is_declaration(use))
+
+    def _bare_names(self, module: ModuleFacts) -> frozenset[str]:
+        """The names without an owner in front that can mean it in a file."""
+        aliases = re.findall(rb"\b%b[ \t]+as[ \t]+(\w+)" % re.escape(self.name.encode()), module.utf8)
+        return frozenset([self.name, *(alias.decode() for alias in aliases)])
+
+    def _is_declaration(self, use: Use) -> bool:
+        return use.code.scope is self.scope and use.node is self.stmt.targets[0]
 
     @cached_property
     def writes(self) -> tuple[Use, ...]:
@@ -162,7 +187,7 @@ class Container:
     @cached_property
     def _holds_limited(self) -> bool:
         """Whether the containers inside it are bounded or hold weakly: ``defaultdict(WeakSet)``."""
-        call = last_call(self.stmt.value)
+        call = last_call(self.initial)
         factories = [self.values.project.resolve(self.scope, arg.value) for arg in call.args] if call else []
         rows = [self.values.catalog.container(each.name) for each in factories if isinstance(each, Library)]
         if any(row is not None and (row.weak or row.bound == "always") for row in rows):
@@ -190,6 +215,24 @@ class Container:
         found = kept_by(self.values, write.code.scope, value) or self._annotated_kept(-1)
         return found or held(self.values, self.values.instance(write.code.scope, value))
 
+    def keeps_object(self, write: Use) -> Kept | None:
+        """What a write stores that stands for something going on, by its value, or by the annotation."""
+        value = self._made(write)
+        if value is None or _is_empty(value):
+            return None
+        found = object_of(self.values, self.values.instance(write.code.scope, value))
+        if found is not None or not self.annotated:
+            return found
+        return next(filter(None, (object_of(self.values, one) for one in self.annotated[-1])), None)
+
+    def pinned_by_id(self, write: Use) -> str:
+        """The name of the object that a write stores under its own ``id``: each new object stays; empty for none."""
+        scope = write.code.scope
+        numbered = {name for key in write.keys for part in walk(_written_out(scope, key)) for name in _id_of(part)}
+        stored = write.value.items if isinstance(write.value, Collection) else (write.value,)
+        names = [one.id for one in stored if isinstance(one, Name) and one.id in numbered]
+        return next((name for name in names if not _PARTS_OF_CODE.fullmatch(name)), "")
+
     def _made(self, write: Use) -> Expr | None:
         """What is stored; of a name that was first looked up in this container, what else it is bound to."""
         found = write.code.scope.bindings.get(write.value.id, ()) if isinstance(write.value, Name) else ()
@@ -208,6 +251,21 @@ class Container:
         if not self.annotated or (index == 0 and self.row.shape == "mapping" and len(self.annotated) < 2):
             return None
         return next(filter(None, (kept(self.values, one) for one in self.annotated[index])), None)
+
+
+def _id_of(expr: object) -> Iterator[str]:
+    """The name in ``id(name)``."""
+    called = expr.base if isinstance(expr, Chain) else None
+    call = expr.links[0] if isinstance(expr, Chain) else None
+    if isinstance(called, Name) and called.id == "id" and isinstance(call, Call) and len(call.args) == 1:
+        yield from (arg.value.id for arg in call.args if isinstance(arg.value, Name))
+
+
+def _written_out(scope: Scope, key: Expr) -> Expr:
+    """A key, or what the one local name is bound to that it is."""
+    found = scope.bindings.get(key.id, ()) if isinstance(key, Name) else ()
+    values = [one.stmt.value for one in found if isinstance(one, Assigned) and one.stmt.value is not None]
+    return values[0] if len(values) == len(found) == 1 else key
 
 
 # --- declarations ------------------------------------------------------------------------------------------------
@@ -231,7 +289,7 @@ def _may_bind(module: ModuleFacts, origin: int) -> bool:
     return _ATTRIBUTE.search(module.utf8, origin, end) is not None
 
 
-def _row(values: Values, scope: Scope, value: Expr) -> Row | None:
+def row_of(values: Values, scope: Scope, value: Expr) -> Row | None:
     """What kind of container an initial value is."""
     if isinstance(value, Dict):
         return values.catalog.container("builtins.dict")
@@ -243,7 +301,7 @@ def _row(values: Values, scope: Scope, value: Expr) -> Row | None:
 
 
 def _is_limited(values: Values, scope: Scope, value: Expr | None) -> bool:
-    row = None if value is None else _row(values, scope, value)
+    row = None if value is None else row_of(values, scope, value)
     call = last_call(value)
     given = {arg.keyword for arg in call.args} if call else set()
     return row is not None and (bool(row.weak) or row.bound == "always" or row.bound in given)
@@ -261,7 +319,8 @@ def _is_shared(values: Values, scope: Scope, stmt: Bind, name: str) -> bool:
     if makes_fields or scope.owner.node.decorators:
         annotation = stmt.annotation
         return annotation is not None and any(isinstance(n, Name) and n.id == "ClassVar" for n in walk(annotation))
-    return all(stmt.op for _, stmt in values.field_assignments(scope.owner, name))
+    assigned = values.field_assignments(scope.owner, name)
+    return all(stmt.op or function.is_classmethod for function, stmt in assigned)
 
 
 def _is_empty(value: Expr) -> bool:
@@ -270,7 +329,3 @@ def _is_empty(value: Expr) -> bool:
         return not value.items
     function, call = callee(value), last_call(value)
     return isinstance(function, Name) and function.id in {"list", "dict", "set"} and call is not None and not call.args
-
-
-def _is_test(module: ModuleFacts) -> bool:
-    return any(_TEST_FILE.fullmatch(part) for part in module.name.split("."))

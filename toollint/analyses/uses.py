@@ -14,6 +14,7 @@ from toollint.model import Note, Place, Role
 from toollint.syntax import (
     Arg,
     Attr,
+    Binary,
     Bind,
     Bool,
     Call,
@@ -41,6 +42,7 @@ from toollint.syntax import (
     Star,
     While,
     is_none,
+    last_name,
     prefix,
 )
 
@@ -70,6 +72,9 @@ _READERS = frozenset(
     }
 )
 _COPIERS = frozenset({"dict", "list", "set", "tuple", "frozenset"})
+
+VAGUE = frozenset({"key", "k", "name", "id", "i", "idx", "index", "item", "x", "value", "uid", "cls", "type", "path"})
+"""Names of keys that mean another thing in each method."""
 
 
 class Use(NamedTuple):
@@ -180,8 +185,12 @@ def _bound(code: Code, node: Expr, stmt: Bind) -> Iterator[Use]:
         return
     if stmt.op in _ADDITIONS or _holds(stmt.value, node):
         yield from _entries(code, stmt, node, stmt.value, stmt.op or "rebind")
-    else:
+        return
+    added = _added(stmt.value, node)
+    if not added:
         yield Use("evict", "rebind", code, node, node)
+    for value in added:
+        yield from _entries(code, stmt, node, value, "+=" if isinstance(value, Collection) else "|=")
 
 
 def _holds(value: Expr, node: Expr) -> bool:
@@ -191,7 +200,19 @@ def _holds(value: Expr, node: Expr) -> bool:
     return isinstance(value, Collection) and any(isinstance(i, Star) and _same(i.value, node) for i in value.items)
 
 
+def _added(value: Expr, node: Expr) -> tuple[Expr, ...]:
+    """What ``X | {...}`` and ``X + [...]`` add to ``X``."""
+    if isinstance(value, Binary) and not {"|", "+"}.isdisjoint(value.ops) and _same(value.operands[0], node):
+        return value.operands[1:]
+    return ()
+
+
 def _same(one: Expr, other: Expr) -> bool:
+    """Whether both are the same name or dotted name."""
+    if isinstance(one, Chain) and isinstance(other, Chain):
+        names = [[link.name for link in each.links if isinstance(link, Attr)] for each in (one, other)]
+        dotted = len(names[0]) == len(one.links) and len(names[1]) == len(other.links)
+        return dotted and names[0] == names[1] and _same(one.base, other.base)
     return isinstance(one, Name) and isinstance(other, Name) and one.id == other.id
 
 
@@ -222,7 +243,7 @@ def _meaning(node: Expr, parent: Any, above: Sequence[Any]) -> tuple[str, str]:
         return "read", "test"
     if isinstance(parent, IfExp) and parent.test is node:
         return "read", "test"
-    known = {Delete: ("evict", "del"), Star: ("lend", "unpack"), Dict: ("lend", "unpack")}
+    known = {Delete: ("evict", "del"), **dict.fromkeys((Star, Dict, Binary), ("lend", "unpack"))}
     return known.get(type(parent), ("escape", ""))
 
 
@@ -305,6 +326,8 @@ def _whole_item(look: Use, parent: Any) -> Use:
         return look._replace(what="lend")
     if is_none(parent.value):
         return look._replace(what="evict", how="None")
+    if parent.op in _ADDITIONS and isinstance(parent.value, Collection) and parent.value.items:
+        return look._replace(what="write", how=parent.op, value=parent.value.items[0], appends=True, nested=True)
     return look._replace(what="write", how=parent.op or "[]", value=None if parent.op else parent.value)
 
 
@@ -312,3 +335,14 @@ def _positional(call: Call, index: int) -> Expr | None:
     plain = call.args[: index + 1]
     given = len(plain) == index + 1 and not any(arg.keyword or arg.stars for arg in plain)
     return plain[index].value if given else None
+
+
+def key_name(key: Expr | None) -> str:
+    """What a key is called that is a plain name or attribute, ``session.id`` as ``session_id``; empty for all else."""
+    if isinstance(key, Name):
+        return key.id.strip("_")
+    if not isinstance(key, Chain) or not all(isinstance(link, Attr) for link in key.links):
+        return ""
+    name = last_name(key).strip("_")
+    owner = last_name(prefix(key, len(key.links) - 1)).strip("_")
+    return f"{owner}_{name}" if name in VAGUE and owner != "self" else name

@@ -100,6 +100,7 @@ class Values:
         self.catalog = project.catalog
         self.sieve = Sieve(project)
         self.owners: dict[ClassFacts, object] = {}  # `toollint.analyses.ownership` keeps its answers here
+        self.noted: dict[str, object] = {}  # what an analysis has found in the whole project, by its own name
         self._steps = 0
 
     # --- expressions

@@ -199,8 +199,9 @@ def heirs(values: Values, cls: ClassFacts | Library) -> Iterator[ClassFacts]:
     while pending:
         parent = pending.pop()
         name = parent.name.rpartition(".")[2]
+        derives = re.compile(rb"\bclass\s+\w+\s*(?:\[[^\]]*\]\s*)?\([^:]*\b%b\b" % re.escape(name.encode()))
         for module in values.project.mentioning(name, "class"):
-            for heir in classes_of(module, frozenset({name.encode()})):
+            for heir in classes_of(module, frozenset({name.encode()})) if derives.search(module.utf8) else ():
                 bases = (values.project.resolve_base(heir, arg.value) for arg in heir.bases)
                 if heir not in seen and any(base == parent for base in bases):
                     seen.add(heir)

@@ -21,6 +21,11 @@ _INSPECTORS = frozenset({"signature", "getsource", "unwrap", "isfunction", "isme
 _CODE_ATTRIBUTES = frozenset({"__code__", "__closure__", "__wrapped__", "__defaults__", "__globals__", "__self__"})
 _CLASS_NAME = re.compile(r".*(?:cls|class|klass|type|model)_?")
 
+_SETTING = re.compile(
+    r"(?:\w+_)?timeouts?|(?:max_)?retries|(?:\w+_)?(?:version|region|region_name|device|dtype)|verify\w*"
+)
+"""Parameters of which a program has one value, or a few."""
+
 
 class Weight(NamedTuple):
     """An object that is worth a finding: ``name`` is its class; for functions both words are ``callable``.
@@ -53,11 +58,17 @@ def taken(values: Values, function: FunctionFacts, param: Param) -> Weight | Non
     return found
 
 
-def returned(values: Values, function: FunctionFacts) -> tuple[Weight, Expr | Return] | None:
-    """What a function returns, and the annotation or statement that says so."""
+def returned(
+    values: Values, function: FunctionFacts, *, without_end: bool = False
+) -> tuple[Weight, Expr | Return] | None:
+    """What a function returns, and the annotation or statement that says so.
+
+    What a model answered weighs something only where it is collected ``without_end``.
+    """
+    kinds = _HEAVY | {"answer"} if without_end else _HEAVY
     annotation = function.node.returns
     alternatives = values.annotation(function.scope, annotation)
-    found = _heaviest(values, alternatives, _HEAVY)
+    found = _heaviest(values, alternatives, kinds)
     if found is None and any(_are_callables(values, one) for one in alternatives):
         found = _CALLABLE
     if found is not None and annotation is not None:
@@ -65,12 +76,14 @@ def returned(values: Values, function: FunctionFacts) -> tuple[Weight, Expr | Re
     if not _is_open(alternatives) and not any(_is_callable(values, one) for one in alternatives):
         return None
     results = [node for node in walk(function.node.body, into=False) if isinstance(node, Return)]
-    made = ((_made(values, function.scope, node.value), node) for node in results)
+    made = ((_made(values, function.scope, node.value, kinds), node) for node in results)
     return next(((weight, node) for weight, node in made if weight is not None), None)
 
 
 def is_finite(values: Values, function: FunctionFacts, param: Param) -> bool:
-    """Whether a parameter has few values only: classes, flags, literals, members of an enum."""
+    """Whether a parameter has few values only: classes, flags, literals, members of an enum, settings by their name."""
+    if _SETTING.fullmatch(param.name):
+        return True
     alternatives = values.annotation(function.scope, param.annotation)
     return bool(alternatives) and all(_is_finite_type(values, one) for one in alternatives)
 
@@ -106,18 +119,18 @@ def _owned(values: Values, cls: Library | ClassFacts) -> Owned | None:
     return next(iter(Owner.of(values, cls).owned), None) if isinstance(cls, ClassFacts) else None
 
 
-def _made(values: Values, scope: Scope, value: Expr | None) -> Weight | None:
+def _made(values: Values, scope: Scope, value: Expr | None, kinds: frozenset[str]) -> Weight | None:
     """What a returned expression gives: an object, a list of them, or a closure over one."""
     if isinstance(value, Comprehension):
-        return _made(values, scope, value.elements[-1])
+        return _made(values, scope, value.elements[-1], kinds)
     target = values.project.resolve(scope, value) if isinstance(value, Name) else None
     if isinstance(target, FunctionFacts) and target.outer is scope and values.decorated_tool(target) is None:
         return _closure(values, target)
     found = kept_by(values, scope, value)
-    if found is not None and found.kind in _HEAVY:
+    if found is not None and found.kind in kinds:
         return _of_kept(values, found)
     instance = values.instance(scope, value)
-    return None if instance is None else _weighed(values, instance, _HEAVY)
+    return None if instance is None else _weighed(values, instance, kinds)
 
 
 def _closure(values: Values, function: FunctionFacts) -> Weight | None:

@@ -17,11 +17,13 @@ from toollint.catalog.records import (
     Acquisition,
     Container,
     Effect,
+    Entry,
     Handler,
     Memoized,
     Memoizer,
     Resource,
     Returns,
+    Runner,
     Tool,
     Type,
 )
@@ -31,11 +33,13 @@ __all__ = [
     "Catalog",
     "Container",
     "Effect",
+    "Entry",
     "Handler",
     "Memoized",
     "Memoizer",
     "Resource",
     "Returns",
+    "Runner",
     "Tool",
     "Type",
     "load",
@@ -43,7 +47,9 @@ __all__ = [
 
 TABLE = Path(__file__).with_name("table.txt")
 
-_Record = TypeVar("_Record", Resource, Type, Tool, Returns, Memoizer, Memoized, Container, Effect, Handler)
+_Record = TypeVar(
+    "_Record", Resource, Type, Tool, Returns, Memoizer, Memoized, Container, Effect, Handler, Entry, Runner
+)
 
 
 class Catalog:
@@ -131,9 +137,18 @@ class Catalog:
         """What each object of the handler, tracer or exporter ``name`` starts or keeps."""
         return self._get(Handler, "handler", name)
 
-    def triggers(self) -> dict[str, dict[bytes, frozenset[bytes]]]:
-        """The last parts of names by subject (``acquisition``, ``kind``, ``memo``), then by first part.
+    def entry(self, name: str) -> Entry | None:
+        """What makes functions run once for each event: the decorator, call or base class ``name``."""
+        return self._get(Entry, "entry", name)
 
+    def runner(self, name: str) -> Runner | None:
+        """What the call ``name`` runs on an event loop of its own."""
+        return self._get(Runner, "runner", name)
+
+    def triggers(self) -> dict[str, dict[bytes, frozenset[bytes]]]:
+        """The last parts of names by subject, then by first part.
+
+        Subjects are ``acquisition``, ``kind``, ``memo``, ``handler`` and ``listener``.
         A file that uses a name mentions both parts; ``builtins`` counts as mentioned everywhere. Callables are no
         triggers: every file has some, and they matter only where something else does.
         """

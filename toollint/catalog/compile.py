@@ -159,6 +159,8 @@ class Table:
             "acquisition": self._names("acquire"),
             "kind": [*kinds, *aliases, *self._names("tool"), *self._names("returns")],
             "memo": [*self._names("memoizer"), *self._names("memoized")],
+            "handler": self._rows_that("handler", "starts"),
+            "listener": self._rows_that("effect", "grows"),
         }
         for subject, names in subjects.items():
             roots: dict[str, set[str]] = {}
@@ -170,6 +172,11 @@ class Table:
         """What a text that uses the name mentions: its last part, or the argument without which it means nothing."""
         row = self.rows["acquire"].get(self.aliases["acquire"].get(name, name), {}) if subject == "acquisition" else {}
         return str(row.get("when") or name.rpartition(".")[2])
+
+    def _rows_that(self, section: str, field: str) -> list[str]:
+        """The names, aliases too, of the rows where a field is true."""
+        names = [name for name, row in self.rows[section].items() if row.get(field)]
+        return [*names, *(alias for alias, name in self.aliases[section].items() if name in names)]
 
     def _names(self, section: str) -> list[str]:
         return [*self.rows[section], *self.aliases[section]]

@@ -15,7 +15,7 @@ Leak: TypeAlias = Literal["open after gc", "freed by full gc pass", "freed by re
 """What becomes of a resource that is dropped without a release."""
 
 KindName: TypeAlias = Literal[
-    "", "tool", "agent", "graph", "session", "runnable", "resource", "model", "component", "callable"
+    "", "tool", "agent", "graph", "session", "runnable", "resource", "model", "component", "callable", "answer"
 ]
 """What an object is to the rules; empty for a class that is merely harmless as a base."""
 
@@ -44,7 +44,8 @@ class Resource(NamedTuple):
     there is none or only a context manager releases. ``async_`` tells that the release must be awaited.
     ``yields`` is what entering gives: ``self`` or a word for something else. ``never`` are methods that look like a
     release and must never be written by a fix. ``loop_bound`` tells how it is known that the object belongs to the
-    event loop that used it first and fails in another; empty where it does not.
+    event loop that used it first and fails in another; empty where it does not. ``thread_bound``: it fails in other
+    threads than the one that opened it, unless the argument of that name is given as False.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Resource(NamedTuple):
     others: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     loop_bound: Literal["measured", "source", "judged", ""] = ""
+    thread_bound: str = ""
     deprecated: str = ""
     note: str = ""
 
@@ -76,7 +78,8 @@ class Acquisition(NamedTuple):
     manager that yields the resource, not the resource itself. ``lazy``: nothing is held before the first use (None:
     not known). ``element``: where the resource is in what the call returns: a position in the tuple, a key of the
     dict, ``*`` for each item of the tuple; None where the call returns the resource itself. ``when``: the argument
-    that has to be given and true; without it the call acquires nothing.
+    that has to be given and true; without it the call acquires nothing. ``defer``: the argument that, given as False,
+    keeps a constructor from opening what only `await` should open.
     """
 
     name: str
@@ -84,16 +87,19 @@ class Acquisition(NamedTuple):
     kind: Literal["constructor", "function", "classmethod", "method"]
     awaited: Literal["no", "either", "yes"] = "no"
     manager: Literal["", "sync", "async"] = ""
+    generator: bool = False
     lazy: bool | None = None
     element: int | str | None = None
     when: str = ""
+    defer: str = ""
 
 
 class Type(NamedTuple):
     """A class: what it is, what it defines for its lifecycle, how it behaves as a key.
 
     ``closers`` are the lifecycle methods that it defines or inherits, ``async_closers`` those of them that are
-    coroutine functions, ``empty_closers`` those that do nothing: they release nothing of a subclass.
+    coroutine functions, ``empty_closers`` those that do nothing: they release nothing of a subclass. ``in_memory`` says
+    what an instance keeps in the memory of the process for good, where it is made to be exchanged for a database.
     """
 
     name: str
@@ -107,6 +113,7 @@ class Type(NamedTuple):
     weakref: bool = True
     eq_by_value: bool = False
     frees: Literal["refcount", "gc", "never", "unknown"] = "unknown"
+    in_memory: str = ""
     since: str = ""
     until: str = ""
     evidence: str = ""
@@ -128,7 +135,8 @@ class Tool(NamedTuple):
 
     ``returns`` names the type that a decorator or factory gives. ``called`` tells whether the framework ever calls
     the ``hooks``; ``caller`` is a sentence for a message that says who has to. ``closer`` is the color that a closer
-    added to a subclass must have. ``reserved`` are names that a fix must not define.
+    added to a subclass must have. ``reserved`` are names that a fix must not define. ``threads``: a plain function
+    under the decorator runs in a worker thread.
     """
 
     name: str
@@ -141,6 +149,7 @@ class Tool(NamedTuple):
     returns: str = ""
     pydantic: bool = False
     reserved: tuple[str, ...] = ()
+    threads: bool = False
     since: str = ""
     until: str = ""
     evidence: str = ""
@@ -210,6 +219,10 @@ class Effect(NamedTuple):
 
     ``owns``: it takes over the release. ``retains``: it keeps the argument as long as its result lives.
     ``borrows``: it uses the argument and lets go. ``registers``: a process-wide registry keeps the argument.
+
+    ``grows``: each call adds a listener to those that are kept; ``twice``, of the same object too. ``decorates``: the
+    call gives a decorator, and what stands under it is kept. ``undo`` are the functions and methods that take a
+    listener out again.
     """
 
     name: str
@@ -218,6 +231,10 @@ class Effect(NamedTuple):
     retains: tuple[str, ...] = ()
     borrows: tuple[str, ...] = ()
     registers: tuple[str, ...] = ()
+    grows: bool = False
+    twice: bool = False
+    decorates: bool = False
+    undo: tuple[str, ...] = ()
     evidence: str = ""
     note: str = ""
 
@@ -225,12 +242,47 @@ class Effect(NamedTuple):
 class Handler(NamedTuple):
     """A callback handler, tracer or exporter that is no value: each object ``starts`` threads or ``keeps`` things.
 
-    Both are phrases for a message; one of them may be empty.
+    Both are phrases for a message; one of them may be empty. What it starts stays when the object goes, what it keeps
+    goes with it. ``by``: objects with the same values of these arguments share what they start. ``unless``: the
+    argument that has it start nothing.
     """
 
     name: str
     starts: str = ""
     keeps: str = ""
+    by: tuple[str, ...] = ()
+    unless: str = ""
+    evidence: str = ""
+    note: str = ""
+
+
+class Entry(NamedTuple):
+    """What makes functions run again and again, once for each ``event``; ``role`` is a word for such a function.
+
+    A decorator; a call whose parameters ``runs`` are such functions (``params`` is their positional order); or a base
+    class whose ``methods`` are. ``threads``: a plain function under the decorator runs in a
+    worker thread.
+    """
+
+    name: str
+    role: str
+    event: str
+    params: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    threads: bool = False
+    evidence: str = ""
+    note: str = ""
+
+
+class Runner(NamedTuple):
+    """A call that makes an event loop, runs something on it and closes it.
+
+    ``takes``: its first argument is the ``coroutine``, or the coroutine ``function`` that it calls.
+    """
+
+    name: str
+    takes: Literal["coroutine", "function"] = "coroutine"
     evidence: str = ""
     note: str = ""
 
@@ -246,6 +298,8 @@ RECORDS: dict[str, Any] = {
     "container": Container,
     "effect": Effect,
     "handler": Handler,
+    "entry": Entry,
+    "runner": Runner,
 }
 """The sections; all but ``acquire``, which is written inside its resource, are tables of their own."""
 

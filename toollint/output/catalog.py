@@ -258,6 +258,7 @@ _KINDS = {
     "model": "a model",
     "component": "a part of an agent",
     "callable": "a callable, which may hold what it closes over",
+    "answer": "what a model answered",
 }
 
 
@@ -369,8 +370,15 @@ def _effect(_name: str, rows: Rows) -> Part:
         ("kept", f"{_list(row['retains'])}: as long as the result lives" if row["retains"] else ""),
         ("borrowed", f"{_list(row['borrows'])}: only while the call runs" if row["borrows"] else ""),
         ("registered", f"{_list(row['registers'])}: for the whole process" if row["registers"] else ""),
+        ("each call", _growth(row) if row["grows"] else ""),
         ("by position", _list(row["params"])),
     ]
+
+
+def _growth(row: dict[str, Any]) -> str:
+    what = f"adds {'what it decorates' if row['decorates'] else 'another listener'}"
+    twice = ", the same one again too" if row["twice"] else ""
+    return f"{what}{twice}; taken out by {_list(row['undo']) or 'nothing'}"
 
 
 def _handler(_name: str, rows: Rows) -> Part:
@@ -378,7 +386,22 @@ def _handler(_name: str, rows: Rows) -> Part:
     return "A handler, tracer or exporter: make one, not one for each call.", [
         ("starts", row["starts"]),
         ("keeps", row["keeps"]),
+        ("shared", f"between objects with the same {_list(row['by'])}" if row["by"] else ""),
+        ("nothing", f"where `{row['unless']}` is given" if row["unless"] else ""),
     ]
+
+
+def _entry_point(_name: str, rows: Rows) -> Part:
+    row = rows["entry"].row
+    return f"An entry point: a {row['role']} runs once for each {row['event']}.", [
+        ("functions", _list(row["runs"])),
+        ("methods", _list(row["methods"])),
+    ]
+
+
+def _loop_runner(_name: str, rows: Rows) -> Part:
+    taken = {"coroutine": "the coroutine", "function": "the coroutine function"}[rows["runner"].row["takes"]]
+    return f"Makes an event loop, runs {taken} that it is given on it, and closes the loop.", []
 
 
 _PARTS: Sequence[tuple[set[str], Callable[[str, Rows], Part | None]]] = (
@@ -390,5 +413,7 @@ _PARTS: Sequence[tuple[set[str], Callable[[str, Rows], Part | None]]] = (
     ({"container"}, _container),
     ({"effect"}, _effect),
     ({"handler"}, _handler),
+    ({"entry"}, _entry_point),
+    ({"runner"}, _loop_runner),
 )
 """Which sections a part is about, and what it makes of the rows of a name; the order is that of the page."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from toollint.model import Default, Rule
+from toollint.output import probes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ def page(rule: Rule, look: Look) -> str:
     fix = f"fix: {rule.fix.value}" if rule.fix else "no fix"
     title = look.paint("bold", f"{rule.code} {rule.name}")
     facts = look.paint("dim", f"{rule.severity.value}, {_DEFAULT_WORDS[rule.default]}, {fix}")
-    return "\n".join([title, facts, "", *_body(rule.doc.strip(), look), "", rule.url, ""])
+    return "\n".join([title, facts, "", *_body(rule.doc.strip(), look), *_probe(rule, look), "", rule.url, ""])
 
 
 def data(rule: Rule) -> dict[str, Any]:
@@ -40,6 +41,17 @@ def data(rule: Rule) -> dict[str, Any]:
         "page": doc,
         "url": rule.url,
     }
+
+
+def _probe(rule: Rule, look: Look) -> list[str]:
+    """Where the rule has a probe: how to come by it."""
+    if probes.script(rule.code) is None:
+        return []
+    command = f"toollint rule {rule.code} --probe > probe.py"
+    text = (
+        "A script for your own program: it counts the live objects before and after twenty calls, and who keeps them."
+    )
+    return ["", look.paint("bold", "Probe"), text, "", f"    {look.paint('cyan', command)}"]
 
 
 def _body(markdown: str, look: Look) -> Iterator[str]:

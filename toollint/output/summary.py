@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toollint.model import Report, Safety
+from toollint.output import probes
 from toollint.output.concise import best_fix
 from toollint.output.terminal import Look, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def closing(report: Report, *, unsafe: bool, fixing: bool) -> str:
@@ -23,12 +27,19 @@ def closing(report: Report, *, unsafe: bool, fixing: bool) -> str:
 
 
 def pointer(report: Report) -> str:
-    """Where to read more about the findings; empty where none has a page."""
+    """Where to read more about the findings, and how to see them happen; empty where none has a page."""
     codes = sorted({found.code for found in report.diagnostics if found.url})
     if not codes:
         return ""
-    others = f" (also {', '.join(codes[1:])})" if codes[1:] else ""
-    return f"`toollint rule {codes[0]}` says more{others}.\n"
+    counted = [code for code in codes if probes.script(code)]
+    text = f"`toollint rule {codes[0]}` says more{_also(codes)}.\n"
+    if counted:
+        text += f"`toollint rule {counted[0]} --probe` prints a script that counts what stays{_also(counted)}.\n"
+    return text
+
+
+def _also(codes: Sequence[str]) -> str:
+    return f" (also {', '.join(codes[1:])})" if codes[1:] else ""
 
 
 def would_fix(report: Report) -> str:

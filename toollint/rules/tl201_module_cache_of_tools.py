@@ -48,14 +48,18 @@ Writes at import time, by registrars (`register_tool(tool)`), by decorators and 
 (`TOOLS[tool.name] = tool`); keys from constants, enums, `Literal`s and types; containers that anything in the project
 pops from, clears, rebinds or guards by length (tests do not count); bounded and weak containers; containers that are
 passed on, returned or given another name, where nobody knows who evicts; caches that a test decides about (the function
-can return the value unstored); fields of models and dataclasses; scalar singletons; chat histories; keys that are
-graphs, agents or sessions (TL301 speaks); clients of model providers.
+can return the value unstored); fields of models and dataclasses; scalar singletons; chat histories (TL606); keys that
+are graphs, agents or sessions (TL301 speaks); numbers of objects that are not stored with them (TL304 speaks); clients
+of model providers; objects of the project's own that hold nothing heavy, but for those under the number of a session,
+user, connection or call.
 """
 
 import re
 from collections.abc import Iterator
 
-from toollint.analyses.kinds import Kept, owned_by
+from toollint.analyses.growth import is_per_request
+from toollint.analyses.kinds import Kept, is_history
+from toollint.analyses.leakpath import leak_path
 from toollint.analyses.retention import Container
 from toollint.analyses.uses import Use
 from toollint.analyses.weak import referenceable, weak_declaration
@@ -64,7 +68,7 @@ from toollint.model import Finding, Hop, Repair, Safety, Severity, rule
 from toollint.project import Library, Variable
 from toollint.syntax import Name
 
-_KINDS = frozenset({"tool", "agent", "graph", "session", "resource", "component", "runnable"})
+_KINDS = frozenset({"tool", "agent", "graph", "session", "resource", "component", "runnable", "object"})
 _KEYS = frozenset({"tool", "agent", "graph", "session", "runnable", "component"})
 _SHORT = 30
 """Characters of a key that still read well in a sentence."""
@@ -97,18 +101,41 @@ def check(box: Container) -> Iterator[Finding]:
     if box.limited:
         return
     write, kept = next(_kept(box), (None, None))
-    if write is None or kept is None or not box.only_grows(write):
-        return
-    yield Finding(
+    if write is not None and kept is not None and box.only_grows(write):
+        yield _collects(box, write, kept)
+    elif write is None:
+        yield from _pinned(box)
+
+
+def _collects(box: Container, write: Use, kept: Kept) -> Finding:
+    return Finding(
         box.place,
         f"{box.level}-level {box.shape} `{box.name}` keeps every `{kept.name}` it is given",
         label="lives as long as the process",
         related=[write.note(f"{kept.word} goes in here")],
-        chain=[*_chain(box, write, kept)],
-        notes=[_note(write, kept)],
+        chain=leak_path(box.values, [_root(box), Hop(f"value `{kept.name}`", write.place)], kept),
+        notes=[_note(write, kept.name)],
         help="bound it, or let the application's lifespan own the objects and close them there",
         fixes=_repairs(box, write, kept),
     )
+
+
+def _pinned(box: Container) -> Iterator[Finding]:
+    """A container under whose keys the very objects lie whose ``id`` is the key."""
+    found = ((write, box.pinned_by_id(write)) for write in box.writes)
+    for write, name in found:
+        if name and box.grows_with(write) and box.only_grows(write):
+            yield Finding(
+                box.place,
+                f"{box.level}-level {box.shape} `{box.name}` keeps every `{name}` under its own id",
+                label="lives as long as the process",
+                related=[write.note("the object goes in here")],
+                chain=[_root(box), Hop(f"value `{name}`", write.place)],
+                notes=[_note(write, name)],
+                help="bound it, or keep the value beside the object that it belongs to",
+                fixes=[Repair("bound the container", Safety.DISPLAY, recipe=_bounded(box))],
+            )
+            return
 
 
 def _kept(box: Container) -> Iterator[tuple[Use, Kept]]:
@@ -116,28 +143,20 @@ def _kept(box: Container) -> Iterator[tuple[Use, Kept]]:
         key = box.keeps_key(write)
         if box.shape != "list" and key is not None and key.kind in _KEYS:
             continue
-        kept = box.keeps_value(write)
-        if kept is not None and kept.kind in _KINDS and not _is_history(box, kept) and box.grows_with(write):
+        kept = box.keeps_value(write) or (box.keeps_object(write) if is_per_request(write) else None)
+        if kept is not None and kept.kind in _KINDS and not is_history(box.values, kept) and box.grows_with(write):
             yield write, kept
 
 
-def _is_history(box: Container, kept: Kept) -> bool:
-    found = box.values.type_of(kept.instance)
-    return found is not None and found.kind == "session" and found.role == "memory"
+def _root(box: Container) -> Hop:
+    return Hop(f"{box.level}-level {box.shape} `{box.name}`", box.place)
 
 
-def _chain(box: Container, write: Use, kept: Kept) -> Iterator[Hop]:
-    yield Hop(f"{box.level}-level {box.shape} `{box.name}`", box.place)
-    yield Hop(f"value `{kept.name}`", write.place)
-    for owned in owned_by(box.values, kept.instance)[:1]:
-        yield Hop(f"its `{owned.attribute}`: {owned.acquisition.resource.name}", owned.place)
-
-
-def _note(write: Use, kept: Kept) -> str:
+def _note(write: Use, name: str) -> str:
     function = write.code.function
     of = f" of `{function.name}`" if function is not None else ""
     each = f"call{of}" if write.appends else f"`{write.text}`{of}" if len(write.text) <= _SHORT else f"key{of}"
-    return f"one more `{kept.name}` for each new {each}, until the process exits: nothing removes entries"
+    return f"one more `{name}` for each new {each}, until the process exits: nothing removes entries"
 
 
 def _repairs(box: Container, write: Use, kept: Kept) -> list[Repair]:

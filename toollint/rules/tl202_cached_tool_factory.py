@@ -38,18 +38,21 @@ weakly is a decision about the application.
 
 ## Not reported
 Few keys: functions without parameters (deliberate singletons), parameters with a default that nobody replaces, keys
-that are classes, enums, literals or flags, and functions that the whole project calls with literals, settings and
-functions of modules only. Light entries: plain values under plain keys, clients of model providers. Entries that go:
-`maxsize=0`, a `ttl`, weak stores, pickled copies, and memos that code
-outside of tests empties (`cache_clear`). Memos that die: made inside a function, or kept in the instance. Methods of
-plain classes under `functools` memos (ruff's B019 has them): reported are agent components, owners of resources, and
-memoizers that B019 does not know. Coroutine functions under memos for plain functions are another mistake. Calls of a
-memoized library function with a function, class or global of a module, which lives as long as the memo.
+that are classes, enums, literals, flags, timeouts or versions, and functions that the whole project calls with
+literals, settings and functions of modules only. Light entries: plain values under plain keys, clients of model
+providers, and what a model answered where the memo has a limit. Entries that go: `maxsize=0`, a `ttl`, weak stores,
+pickled copies, and memos that code outside of tests empties (`cache_clear`). Memos that die: made inside a function, or
+kept in the instance. Methods of plain classes under `functools` memos (ruff's B019 has them): reported are agent
+components, owners of resources, and memoizers that B019 does not know. Coroutine functions under memos for plain
+functions (TL203), and clients that two event loops get from one memo (TL501). Calls of a memoized library function with
+a function, class or global of a module, which lives as long as the memo.
 """
 
 from collections.abc import Iterator
 
+from toollint.analyses.loop_bound import shared_by_loops
 from toollint.analyses.memo import CachedCall, Memo, Pinned
+from toollint.facts import ClassFacts
 from toollint.model import Finding, Hop, Note, Repair, Role, Safety, Severity, rule
 
 
@@ -58,32 +61,55 @@ def check(memo: Memo | CachedCall) -> Iterator[Finding]:
     """Report a memo whose keys or results hold on to more than themselves, and what is handed to such a memo."""
     if isinstance(memo, CachedCall):
         yield _call(memo)
-    elif memo.pins and memo.grows:
+    elif memo.pins and memo.grows and not shared_by_loops(memo.values, memo.function):
         yield _memo(memo, memo.pins[0])
 
 
 def _memo(memo: Memo, pin: Pinned) -> Finding:
-    owned = pin.weight.owned
-    path = [Hop(f"memo of `{memo.name}`", memo.place), Hop(_words(pin), pin.place)]
     return Finding(
         memo.place,
         f"`{_shown(memo)}` keeps every {_words(pin)} {_relation(memo, pin)}",
         label="keeps arguments and results" if memo.memoizer.keeps_arguments else "keeps the results",
-        related=[Note(pin.place, _LABELS[pin.role], Role.STORED)],
-        chain=path if owned is None else [*path, Hop(f"`{owned.acquisition.name}`", owned.place)],
+        related=[Note(pin.place, _LABELS[pin.role], Role.STORED), *_caller(memo)],
+        chain=[*_path(memo, pin)],
         notes=[_growth(memo, pin), _behind(pin)],
         help=_help(pin),
         fixes=[_repair(memo, pin)],
     )
 
 
+def _path(memo: Memo, pin: Pinned) -> Iterator[Hop]:
+    """From the memo by its key or its result to what that holds, as far as it is known."""
+    yield Hop(f"memo of `{memo.name}`", memo.place)
+    part = {"takes": "key", "returns": "result", "receiver": "key, `self`"}[pin.role]
+    yield Hop(f"{part}: {_words(pin)}", pin.place)
+    held, owned = pin.weight.holds, pin.weight.owned
+    if held is not None and isinstance(held.instance.cls, ClassFacts):
+        yield Hop(f"the `{held.name}` in it", held.instance.cls.place)
+    if owned is not None:
+        yield Hop(f"its `{owned.attribute}`: {owned.acquisition.resource.name}", owned.place)
+
+
+def _caller(memo: Memo) -> list[Note]:
+    growing = None if memo.is_method else memo.growing
+    if growing is None or growing.function is None:
+        return []
+    return [Note(growing.place, "brings new keys", Role.ESCAPES)]
+
+
 def _call(call: CachedCall) -> Finding:
-    bound = call.function.bound
+    bound, function = call.function.bound, call.code.function
     lasting = f"until {bound} other calls push it out" if bound else "until the process exits"
+    caller = "this call" if function is None else f"`{function.name}`"
     return Finding(
         call.place,
-        f"`{call.name}` is memoized: it keeps what it is called with",
+        f"`{call.library}` memoizes `{call.name}`: it keeps what it is called with",
         label="the argument is kept",
+        related=[Note(call.argument, "becomes a key", Role.STORED)],
+        chain=[
+            Hop(f"memo of `{call.function.name}`", call.place),
+            Hop(f"key that {caller} gives it", call.argument),
+        ],
         notes=[f"its memo keeps {call.function.keeps}, {lasting}"],
         help="call a copy of it that is not memoized, or pass only functions and classes of modules",
     )
@@ -127,6 +153,7 @@ _COMPANY = {
     "graph": "its nodes, with their tools and connections",
     "runnable": "its steps, with their tools and connections",
     "session": "its connections and its history",
+    "answer": "the whole prompt, which is the key, and the whole answer",
     "resource": "its connections, threads or files, open until somebody closes them",
 }
 

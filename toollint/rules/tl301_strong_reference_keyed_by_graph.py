@@ -45,7 +45,8 @@ Weak and bounded containers; containers that anything in the project removes ent
 
 from collections.abc import Iterator
 
-from toollint.analyses.kinds import Kept, owned_by
+from toollint.analyses.kinds import Kept
+from toollint.analyses.leakpath import leak_path
 from toollint.analyses.retention import Container
 from toollint.analyses.uses import Use
 from toollint.analyses.weak import identifies, is_hashable, may_reach, weak_declaration
@@ -69,7 +70,7 @@ def check(box: Container) -> Iterator[Finding]:
         f"{box.level}-level {box.shape} `{box.name}` keeps every `{key.name}` used as its {kind} alive",
         label="lives as long as the process",
         related=[write.note(f"{key.word} becomes a {kind} here")],
-        chain=[*_chain(box, write, key)],
+        chain=leak_path(box.values, [*_root(box, write, key)], key),
         notes=_notes(box, write, key),
         help=_help(box, key),
         fixes=[_repair(box, key)],
@@ -83,12 +84,10 @@ def _kept(box: Container) -> Iterator[tuple[Use, Kept]]:
             yield write, key
 
 
-def _chain(box: Container, write: Use, key: Kept) -> Iterator[Hop]:
+def _root(box: Container, write: Use, key: Kept) -> Iterator[Hop]:
     kind = "member" if box.shape == "set" else "key"
     yield Hop(f"{box.level}-level {box.shape} `{box.name}`", box.place)
     yield Hop(f"{kind} `{key.name}`", write.place)
-    for owned in owned_by(box.values, key.instance)[:1]:
-        yield Hop(f"its `{owned.attribute}`: {owned.acquisition.resource.name}", owned.place)
 
 
 def _notes(box: Container, write: Use, key: Kept) -> list[str]:
