@@ -1,0 +1,136 @@
+"""Names whose values may need an object that another name holds: a cursor needs its connection, a graph its saver.
+
+Asked by fixes that end the life of an object where it did not end before. What has been read out of the object (rows,
+counts, answers to yes-or-no questions) needs it no more; whatever else mentions it may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from toollint.syntax import (
+    Attr,
+    Bind,
+    Call,
+    Chain,
+    Class,
+    Collection,
+    Compare,
+    Comprehension,
+    Const,
+    Def,
+    Dict,
+    Expr,
+    For,
+    FString,
+    IfExp,
+    Lambda,
+    Name,
+    Node,
+    Not,
+    Return,
+    Stmt,
+    Walrus,
+    With,
+    Yield,
+    callee,
+    last_name,
+    walk,
+)
+
+_READ = frozenset(
+    {
+        *("fetchall", "fetchone", "fetchmany", "fetchval", "rowcount", "lastrowid", "total_changes", "description"),
+        *("keys", "items", "tolist", "to_dict"),
+    }
+)
+"""Attributes and methods that give plain values."""
+_EAGER = frozenset({"list", "tuple", "set", "dict", "frozenset", "sorted", "len", "bool", "int", "str", "float"}) | {
+    *("sum", "any", "all", "min", "max", "repr", "hasattr", "isinstance", "print")
+}
+"""Builtins that are done with their argument when they return."""
+_KEEPS = frozenset({"append", "add", "put", "put_nowait", "submit", "setdefault", "insert", "extend", "create_task"})
+"""Methods that keep what they are given for later."""
+
+
+def needs(expr: Node | None, names: frozenset[str]) -> bool:
+    """Whether the value of an expression may need what one of the names holds."""
+    if expr is None or isinstance(expr, Const | Compare | Not | FString):
+        return False
+    if isinstance(expr, Chain):
+        return _chain_needs(expr, names)
+    parts: tuple[Node | None, ...] | None = None
+    if isinstance(expr, IfExp):
+        parts = (expr.then, expr.orelse)
+    elif isinstance(expr, Collection):
+        parts = expr.items
+    elif isinstance(expr, Dict):
+        parts = tuple(value for _, value in expr.items)
+    elif isinstance(expr, Comprehension) and expr.kind != "generator":
+        parts = expr.elements
+    if parts is None:
+        return _mentions(expr, names)
+    return any(needs(part, names) for part in parts)
+
+
+def _mentions(node: Node, names: frozenset[str]) -> bool:
+    return any(isinstance(part, Name) and part.id in names for part in walk(node))
+
+
+def _chain_needs(chain: Chain, names: frozenset[str]) -> bool:
+    if any(isinstance(link, Attr) and link.name in _READ for link in chain.links):
+        return False
+    called = callee(chain)
+    if isinstance(called, Name) and called.id in _EAGER:
+        return False
+    given = (arg.value for link in chain.links if isinstance(link, Call) for arg in link.args)
+    return needs(chain.base, names) or any(needs(value, names) for value in given)
+
+
+def tied(block: tuple[Stmt, ...], name: str) -> frozenset[str]:
+    """The name, and those that statements bind to values that may need what it holds."""
+    found = frozenset({name})
+    while True:
+        more = found.union(*(_bound(node, found) for node in walk(block, into=False)))
+        if more == found:
+            return found
+        found = more
+
+
+def _bound(node: Node, names: frozenset[str]) -> frozenset[str]:
+    """The names that a node binds to something that needs one of the names."""
+    pairs: list[tuple[Expr | None, Expr | None]] = []
+    if isinstance(node, Bind):
+        pairs = [(target, node.value) for target in node.targets]
+    elif isinstance(node, Walrus):
+        pairs = [(node.target, node.value)]
+    elif isinstance(node, With):
+        pairs = [(target, context) for context, target in node.items]
+    elif isinstance(node, For):  # what a cursor gives one by one are rows
+        return frozenset()
+    bound = (part for target, value in pairs if needs(value, names) for part in walk(target))
+    return frozenset(part.id for part in bound if isinstance(part, Name))
+
+
+def escapes(block: tuple[Stmt, ...], names: frozenset[str]) -> Iterator[Expr | Stmt]:
+    """What may let a value that needs one of the names out of the statements: it may be used when they are done."""
+    for node in walk(block, into=False):
+        if isinstance(node, Return | Yield):
+            leaves = needs(node.value, names)
+        elif isinstance(node, Bind):
+            stored = not all(isinstance(target, Name | Collection) for target in node.targets)
+            leaves = stored and needs(node.value, names)
+        elif isinstance(node, Def | Class | Lambda):
+            leaves = _mentions(node, names)
+        elif isinstance(node, Comprehension):
+            leaves = node.kind == "generator" and _mentions(node, names)
+        else:
+            leaves = isinstance(node, Chain) and _is_kept(node, names)
+        if leaves:
+            yield node
+
+
+def _is_kept(chain: Chain, names: frozenset[str]) -> bool:
+    """Whether a call keeps what it is given for later."""
+    last = chain.links[-1]
+    return isinstance(last, Call) and last_name(chain) in _KEEPS and any(needs(arg.value, names) for arg in last.args)

@@ -1,0 +1,94 @@
+"""A resource is released where all goes well, and left open where a statement before that fails.
+
+## Why
+A close at the end of a function is not reached when anything above it raises. The connection, socket or descriptor
+then stays open, once for each failure, and failures come in crowds: a server that is down, a pool that is full.
+dagster flooded its own connection pool that way (dagster#34154), redis lost a socket for each failed certificate check,
+because the `except` around the connection named one class of errors and the check raised another. So do a close that
+stands only in an `except`, and a gap between the opening and its `try`.
+
+## Bad
+```python
+import psycopg
+
+
+def count(dsn: str) -> int:
+    conn = psycopg.connect(dsn)
+    row = conn.execute("select count(*) from jobs").fetchone()
+    conn.close()
+    return row[0]
+```
+
+## Good
+```python
+import psycopg
+
+
+def count(dsn: str) -> int:
+    conn = psycopg.connect(dsn)
+    try:
+        row = conn.execute("select count(*) from jobs").fetchone()
+        return row[0]
+    finally:
+        conn.close()
+```
+
+## Options
+`files` (default false): report plain files too. They are closed as soon as nothing refers to them, and ruff's SIM115
+asks for a `with` around each of them.
+
+## Not reported
+What is never released, however the function ends (TL405, TL413); what some way through the function hands to somebody
+else and none releases, unless its own `connect` or `login` failed; failures that do not happen: attributes, arithmetic,
+`len`, loggers, methods of plain values, the closing calls themselves; a failure of the resource's own method, or of
+another opening, where a handler around it closes, whatever it catches; a `yield` in a context manager (TL406);
+resources of low weight, threads, processes, cursors; functions that are too tangled to be followed; tests.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from toollint.analyses.lifetimes.unreleased import Unreleased
+from toollint.model import Default, Finding, Severity, rule
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the rule counts as a resource."""
+
+    files: bool = False
+
+
+@rule(
+    "TL404",
+    "release-skipped-on-error",
+    subject=Unreleased,
+    severity=Severity.WARNING,
+    default=Default.PREVIEW,
+    options=Options,
+)
+def check(found: Unreleased, options: Options) -> Iterator[Finding]:
+    """Report what only a failure leaves open."""
+    leak = found.leak
+    if leak.is_definite or not found.is_heavy or (found.is_plain_file and not options.files):
+        return
+    if not leak.released and not found.is_unfinished:
+        return
+    yield Finding(
+        leak.place,
+        f"`{found.name}` is not {found.closed} if {_event(found)}",
+        label="open, and lost on failure",
+        related=found.lost,
+        notes=[found.note],
+        help=found.advice,
+    )
+
+
+def _event(found: Unreleased) -> str:
+    name = f"`{found.failing}`" if found.failing else "what follows"
+    events = {
+        "raise": f"{name} is raised" if found.failing else "the function raises",
+        "await": f"the `await` of {name} is cancelled",
+        "yield": "the consumer stops at the `yield`",
+    }
+    return events.get(found.leak.how, f"{name} fails")

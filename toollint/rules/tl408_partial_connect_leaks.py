@@ -1,0 +1,111 @@
+"""A function opens several things in a row, and loses the first where a later step fails.
+
+## Why
+Python does not call `__aexit__` where `__aenter__` raised, and nobody gets at a local exit stack that was left half
+filled: what was opened before the failure stays open, the server process of an MCP client for one. Agents connect over
+and over, to servers that are not up yet, and each attempt leaves a process (odysseus#1493, agentscope#2458,
+nanobot#3610). A cancelled task stops at an `await` just as well.
+
+## Bad
+```python
+from contextlib import AsyncExitStack
+
+from mcp import ClientSession, StdioServerParameters, stdio_client
+
+
+async def connect(server: StdioServerParameters) -> tuple[ClientSession, AsyncExitStack]:
+    stack = AsyncExitStack()
+    read, write = await stack.enter_async_context(stdio_client(server))
+    session = await stack.enter_async_context(ClientSession(read, write))
+    await session.initialize()
+    return session, stack
+```
+
+## Good
+```python
+from contextlib import AsyncExitStack
+
+from mcp import ClientSession, StdioServerParameters, stdio_client
+
+
+async def connect(server: StdioServerParameters) -> tuple[ClientSession, AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        read, write = await stack.enter_async_context(stdio_client(server))
+        session = await stack.enter_async_context(ClientSession(read, write))
+        await session.initialize()
+        return session, stack.pop_all()
+```
+
+## Fix
+Only shown: everything opens inside `async with AsyncExitStack() as stack:`, and `stack.pop_all()` keeps it open only
+when all has gone well.
+
+## Not reported
+A single thing that a method other than `__enter__` and `__aenter__` opens into an attribute: whoever gets the error may
+close the object. A `try` whose handler or `finally` calls anything that cleans up, here or around a call in the
+project; an exit stack in a `with`, or one that is stored in an attribute before the failure; what is held only from its
+first use on, or goes by itself when it is dropped; constructors (TL103); tests.
+"""
+
+from collections.abc import Iterator
+
+from toollint.analyses.opening import Failure, Opened, Opening
+from toollint.model import Default, Finding, Note, Repair, Role, Safety, Severity, rule
+
+_RECIPE = """\
+{word} {maker}() as stack:
+    ...  # open everything by {enter}
+    self._stack = stack.pop_all()  # all is open: now the object owns it, and its closer calls {close}
+"""
+
+
+@rule(
+    "TL408",
+    "partial-connect-leaks",
+    subject=Opening,
+    severity=Severity.WARNING,
+    default=Default.PREVIEW,
+    fix=Safety.DISPLAY,
+)
+def check(opening: Opening) -> Iterator[Finding]:
+    """Report a function that may stop halfway and leave open what it has opened."""
+    failure = opening.failure
+    if failure is None:
+        return
+    first = failure.open[0]
+    yield Finding(
+        opening.at(first.node),
+        f"`{opening.function.name}` leaves `{_name(opening, first)}` open if {_event(failure)}",
+        label="open, and lost on failure",
+        related=[
+            *(Note(opening.at(one.node), "open by then as well", Role.ACQUIRED) for one in failure.open[1:]),
+            Note(opening.at(failure.node), "fails here, nothing closes it", Role.ESCAPES),
+            Note(opening.function.place, "stops halfway", Role.ESCAPES),
+        ],
+        notes=[_note(opening)],
+        help="open it all inside an exit stack, and keep `stack.pop_all()` when everything is open",
+        fixes=[_repair(opening)],
+    )
+
+
+def _name(opening: Opening, opened: Opened) -> str:
+    return f"{opening.function.receiver}{opened.name}" if opened.name.startswith(".") else opened.name
+
+
+def _event(failure: Failure) -> str:
+    return f"`{failure.word}` fails" if failure.word else "it raises"
+
+
+def _note(opening: Opening) -> str:
+    if opening.is_entering:
+        return "after a failure in here `with` does not call the other half: each attempt leaves one more open"
+    return "whoever called gets an exception, and nothing to close: each attempt leaves one more open"
+
+
+def _repair(opening: Opening) -> Repair:
+    if opening.function.node.is_async:
+        names = ("async with", "AsyncExitStack", "`await stack.enter_async_context(...)`", "`await stack.aclose()`")
+    else:
+        names = ("with", "ExitStack", "`stack.enter_context(...)`", "`stack.close()`")
+    recipe = _RECIPE.format(**dict(zip(("word", "maker", "enter", "close"), names, strict=True)))
+    return Repair("open everything inside an exit stack", Safety.DISPLAY, recipe=recipe)

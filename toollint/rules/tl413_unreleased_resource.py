@@ -1,0 +1,83 @@
+"""A function opens a resource, and an ordinary way through it ends without a release.
+
+## Why
+Nobody else can close what a function has opened, kept in a local name, and neither returned nor handed over. The
+commonest form is the early `return`, which the author of the `close()` at the end did not think of; then the loop that
+opens one in each round and closes the last, and the resource that never had a name (`connect(dsn).execute(query)`).
+
+## Bad
+```python
+import sqlite3
+
+
+def find(path: str, key: str) -> str | None:
+    conn = sqlite3.connect(path)
+    row = conn.execute("select value from pairs where key = ?", (key,)).fetchone()
+    if row is None:
+        return None
+    conn.close()
+    return row[0]
+```
+
+## Good
+```python
+import sqlite3
+from contextlib import closing
+
+
+def find(path: str, key: str) -> str | None:
+    with closing(sqlite3.connect(path)) as conn:
+        row = conn.execute("select value from pairs where key = ?", (key,)).fetchone()
+        return None if row is None else row[0]
+```
+
+## Not reported
+What any call that is not known to borrow was given, what was stored, captured by a nested function, returned or
+yielded: it is theirs from then on; what a branch closes that is chosen by a condition of its own; `main`, after which
+the process ends; functions that run once for each request or tool call (TL405); what only a failure leaves open
+(TL404); threads, processes, cursors, SDK clients of model providers; functions that are too tangled to be followed;
+tests.
+"""
+
+from collections.abc import Iterator
+
+from toollint.analyses.lifetimes.unreleased import Unreleased
+from toollint.model import Default, Finding, Severity, rule
+
+
+@rule(
+    "TL413",
+    "unreleased-resource",
+    subject=Unreleased,
+    severity=Severity.WARNING,
+    default=Default.PREVIEW,
+)
+def check(found: Unreleased) -> Iterator[Finding]:
+    """Report what an ordinary way through a function leaves open."""
+    leak = found.leak
+    if not leak.is_definite or not (found.is_heavy or found.resource.category == "http-response"):
+        return
+    if found.is_lasting and found.invoked is not None:
+        return  # TL405 speaks
+    yield Finding(
+        leak.place,
+        f"`{found.name}` is {_how(found)}",
+        label="opened here",
+        related=found.lost,
+        notes=[found.note],
+        help=found.advice,
+    )
+
+
+def _how(found: Unreleased) -> str:
+    leak, done = found.leak, found.closed
+    if leak.how == "drop":
+        return f"opened, used and dropped: nothing can be {done} any more"
+    if leak.how in {"rebind", "loop"}:
+        again = "in the next round" if leak.how == "loop" else "by another value"
+        return f"replaced {again} before it is {done}"
+    return (
+        f"not {done} on every path through `{leak.function.name}`"
+        if leak.released or leak.given
+        else (f"never {done} by `{leak.function.name}`")
+    )
