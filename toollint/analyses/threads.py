@@ -48,14 +48,14 @@ class Foreign:
         if not words or module.is_test:
             return
         for code in code_of(module, words):
-            for stmt in walk(code.block, into=False):
+            for stmt in walk(code.block, into=False) if code.scope.kind == "module" else ():
                 if isinstance(stmt, Bind) and len(stmt.targets) == 1 and _is_bound(values, code, stmt.value):
                     yield from cls._used(values, code, stmt)
 
     @classmethod
     def _used(cls, values: Values, code: Code, stmt: Bind) -> Iterator[Foreign]:
         target, value = stmt.targets[0], stmt.value
-        if value is not None and isinstance(target, Name) and code.scope.kind == "module":
+        if value is not None and isinstance(target, Name):
             for user, use in _users(values, code, target.id):
                 yield cls(code, value, target.id, user, use)
                 return
