@@ -100,6 +100,8 @@ class Type(NamedTuple):
     ``closers`` are the lifecycle methods that it defines or inherits, ``async_closers`` those of them that are
     coroutine functions, ``empty_closers`` those that do nothing: they release nothing of a subclass. ``in_memory`` says
     what an instance keeps in the memory of the process for good, where it is made to be exchanged for a database.
+    ``lifespan``: the constructor takes a context manager of that name that runs around the program, and this is what
+    recipes call the object that it is given.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Type(NamedTuple):
     eq_by_value: bool = False
     frees: Literal["refcount", "gc", "never", "unknown"] = "unknown"
     in_memory: str = ""
+    lifespan: str = ""
     since: str = ""
     until: str = ""
     evidence: str = ""

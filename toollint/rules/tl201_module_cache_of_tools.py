@@ -58,6 +58,7 @@ import re
 from collections.abc import Iterator
 
 from toollint.analyses.growth import is_per_request
+from toollint.analyses.hosting import host_of
 from toollint.analyses.kinds import Kept, is_history
 from toollint.analyses.leakpath import leak_path
 from toollint.analyses.retention import Container
@@ -83,7 +84,7 @@ from collections import deque
 
 {declared} = deque(maxlen=256)  # do not close what drops out: a request may still be using it
 """
-_LIFESPAN = """\
+_APPLICATION = """\
 @asynccontextmanager
 async def lifespan(app):
     async with AsyncExitStack() as stack:  # releases all of them when the application stops
@@ -91,6 +92,27 @@ async def lifespan(app):
         for each in app.state.{name}.values():
             stack.{callback}(each.{release})
         yield
+
+app = {maker}(lifespan=lifespan)
+"""
+_SERVER = """\
+@asynccontextmanager
+async def lifespan(server):
+    async with AsyncExitStack() as stack:  # releases all of them when the server stops
+        {name} = {{key: build(key) for key in KEYS}}
+        for each in {name}.values():
+            stack.{callback}(each.{release})
+        yield {{"{name}": {name}}}  # tools find it in the lifespan context of their request
+
+server = {maker}("name", lifespan=lifespan)
+"""
+_PROGRAM = """\
+async def main():
+    async with AsyncExitStack() as stack:  # releases all of them when the program ends
+        {name} = {{key: build(key) for key in KEYS}}
+        for each in {name}.values():
+            stack.{callback}(each.{release})
+        await run({name})
 """
 _ARGUMENTS = re.compile(r"""["']?(?:\w+\.)*(?:[dD]ict|[lL]ist)(\[.*\])["']?""", re.DOTALL)
 
@@ -165,13 +187,23 @@ def _repairs(box: Container, write: Use, kept: Kept) -> list[Repair]:
         why = "an entry vanishes as soon as its caller lets the object go"
         return [Repair("hold the values weakly", Safety.UNSAFE, weak, why)]
     repairs = [Repair("bound the container", Safety.DISPLAY, recipe=_bounded(box))]
+    return [*repairs, *_owned_by_program(box, write, kept)]
+
+
+def _owned_by_program(box: Container, write: Use, kept: Kept) -> Iterator[Repair]:
+    """The recipe for an owner that lives as long as the program: of the framework at hand, where there is one."""
     resource = box.values.catalog.resource(kept.instance.cls.name) if isinstance(kept.instance.cls, Library) else None
     if box.shape == "dict" and not write.nested and resource is not None and resource.release.isidentifier():
-        callback = "push_async_callback" if resource.async_ else "callback"
-        name = box.name.strip("_").lower()
-        recipe = _LIFESPAN.format(name=name, callback=callback, release=resource.release)
-        repairs.append(Repair("let the application's lifespan own the objects", Safety.DISPLAY, recipe=recipe))
-    return repairs
+        host = host_of(box.values)
+        recipe = _PROGRAM if host is None else _APPLICATION if host.name == "app" else _SERVER
+        names = {
+            "name": box.name.strip("_").lower(),
+            "callback": "push_async_callback" if resource.async_ else "callback",
+            "release": resource.release,
+            "maker": host.maker if host is not None else "",
+        }
+        title = "let the lifespan own the objects" if host is not None else "let the program own the objects"
+        yield Repair(title, Safety.DISPLAY, recipe=recipe.format(**names))
 
 
 def _bounded(box: Container) -> str:
