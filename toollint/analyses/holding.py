@@ -309,15 +309,20 @@ def _stored(function: FunctionFacts, name: str) -> Bind | None:
     """The statement with which a constructor stores a parameter in an attribute, strongly."""
     if len(function.scope.bindings.get(name, ())) != 1:
         return None
-    for node in walk(function.node.body, into=False):
-        if (
-            isinstance(node, Bind)
-            and isinstance(node.value, Name)
-            and node.value.id == name
-            and any(attribute_of(target, function.receiver) for target in node.targets)
-        ):
-            return node
+    bound: Iterator[Bind] = (node for node in walk(function.node.body, into=False) if isinstance(node, Bind))
+    for stmt in bound:
+        for target, value in _pairs(stmt):
+            if isinstance(value, Name) and value.id == name and attribute_of(target, function.receiver):
+                return stmt
     return None
+
+
+def _pairs(stmt: Bind) -> Iterator[tuple[Expr, Expr | None]]:
+    """Each target with what it is bound to: ``a, b = x, y`` are two."""
+    for target in stmt.targets:
+        items = target.items if isinstance(target, Collection) else ()
+        values = stmt.value.items if isinstance(stmt.value, Collection) else ()
+        yield from zip(items, values, strict=True) if items and len(items) == len(values) else [(target, stmt.value)]
 
 
 def _text(code: Code, expr: Expr) -> str:
