@@ -23,7 +23,7 @@ def rows(user):
     ("program", "expected"),
     [
         ("from fastapi import FastAPI\n\napp = FastAPI()\n", "app = FastAPI(lifespan=lifespan)"),
-        ("from fastmcp import FastMCP\n\ndef make():\n    return FastMCP('x')\n", "server = FastMCP(\"name\", lifespan="),
+        ("from fastmcp import FastMCP\n\ndef make():\n    return FastMCP('x')\n", 'server = FastMCP("name", lifespan='),
         ("from flask import Flask\n\napp = Flask('x')\n", "async def main():"),
         ("class FastAPI: ...\n\napp = FastAPI()\n", "async def main():"),
         ("", "async def main():"),
