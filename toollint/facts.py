@@ -13,7 +13,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from toollint.model import Place, Span
 from toollint.source import identifiers
-from toollint.syntax import Arg, Bind, Class, Def, Expr, Name, Param, Stmt, attribute_of, walk
+from toollint.syntax import Arg, Bind, Class, Def, Expr, Name, Param, Stmt, Yield, attribute_of, walk
 
 
 class Imported(NamedTuple):
@@ -143,6 +143,11 @@ class FunctionFacts(_Definition[Def]):
     def is_static(self) -> bool:
         """Whether ``@staticmethod`` decorates it."""
         return has_word(self.node.decorators, "staticmethod")
+
+    @cached_property
+    def is_generator(self) -> bool:
+        """Whether a call of it gives a generator: it yields."""
+        return any(isinstance(node, Yield) for node in walk(self.node.body, into=False))
 
     @cached_property
     def is_classmethod(self) -> bool:

@@ -600,6 +600,11 @@ def is_none(expr: Expr | None) -> bool:
     return isinstance(expr, Const) and expr.value is None
 
 
+def is_name(node: object, name: str | None) -> bool:
+    """Whether it is that bare name."""
+    return isinstance(node, Name) and node.id == name
+
+
 def prefix(chain: Chain, count: int) -> Expr:
     """The expression made of the base and the first ``count`` links of a chain."""
     links = chain.links[:count]

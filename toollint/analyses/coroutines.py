@@ -26,7 +26,6 @@ from toollint.syntax import (
     Expr,
     Name,
     Return,
-    Yield,
     argument,
     callee,
     is_none,
@@ -105,7 +104,7 @@ class Stored:
     @property
     def is_generator(self) -> bool:
         """Whether it keeps async generators."""
-        return any(isinstance(node, Yield) for node in walk(self.function.node.body, into=False))
+        return self.function.is_generator
 
     @property
     def result(self) -> Resource | None:

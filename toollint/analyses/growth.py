@@ -34,6 +34,7 @@ from toollint.syntax import (
     Return,
     Walrus,
     Yield,
+    is_name,
     last_name,
     walk,
 )
@@ -247,10 +248,6 @@ def _is_passed_by(use: Use) -> bool:
     before = [
         node for node in walk(function.node.body, into=False) if isinstance(node, Bind | Return) and node.end <= stored
     ]
-    made = [node.end for node in before if isinstance(node, Bind) and any(_is_name(t, name) for t in node.targets)]
-    returned = [node.end for node in before if isinstance(node, Return) and _is_name(node.value, name)]
+    made = [node.end for node in before if isinstance(node, Bind) and any(is_name(t, name) for t in node.targets)]
+    returned = [node.end for node in before if isinstance(node, Return) and is_name(node.value, name)]
     return bool(made) and max(returned, default=0) > max(made)
-
-
-def _is_name(expr: Expr | None, name: str) -> bool:
-    return isinstance(expr, Name) and expr.id == name

@@ -17,7 +17,7 @@ from toollint.catalog import Acquisition
 from toollint.facts import Assigned, ClassFacts, FunctionFacts
 from toollint.model import Place
 from toollint.project import Library
-from toollint.syntax import Arg, Call, Expr, Name, Return, Yield, callee, last_call, walk
+from toollint.syntax import Arg, Call, Expr, Name, Return, Yield, callee, is_name, last_call, walk
 
 _WRAPPERS = 3
 """How many objects of the project a parameter may be wrapped in before it is stored."""
@@ -113,7 +113,7 @@ def _stored(
         wrapper = values.of(constructor.scope, called) if called is not None else None
         call = last_call(stmt.value)
         if isinstance(wrapper, ClassFacts) and call is not None and depth and wrapper is not cls:
-            inner = [name for name, given in _parameters(values, wrapper, call) if _is_name(given, param)]
+            inner = [name for name, given in _parameters(values, wrapper, call) if is_name(given, param)]
             if inner and _stored(values, wrapper, inner[0], depth - 1) is not None:
                 return attribute, wrapper
     return None
@@ -136,12 +136,8 @@ def _constructor(values: Values, cls: ClassFacts) -> FunctionFacts | None:
     return found if isinstance(found, FunctionFacts) else None
 
 
-def _is_name(expr: Expr, name: str) -> bool:
-    return isinstance(expr, Name) and expr.id == name
-
-
 def _times_given(nodes: list[object], name: str) -> int:
-    return sum(isinstance(node, Arg) and _is_name(node.value, name) for node in nodes)
+    return sum(isinstance(node, Arg) and is_name(node.value, name) for node in nodes)
 
 
 def _place(function: FunctionFacts, given: Expr) -> Place:

@@ -60,7 +60,6 @@ from toollint.syntax import (
     Walrus,
     While,
     With,
-    Yield,
     attribute_of,
     callee,
     is_none,
@@ -283,8 +282,9 @@ class _Registered:
 
 def _is_plain(function: FunctionFacts) -> bool:
     """Whether a call of the function runs its body."""
-    generates = any(isinstance(node, Yield) for node in walk(function.node.body, into=False))
-    return not generates and all(last_name(one) in {"staticmethod", "classmethod"} for one in function.decorators)
+    return not function.is_generator and all(
+        last_name(one) in {"staticmethod", "classmethod"} for one in function.decorators
+    )
 
 
 def _passed(params: Sequence[Param], given: _Given) -> dict[str, Weak | None] | None:

@@ -37,6 +37,7 @@ from toollint.syntax import (
     Param,
     argument,
     callee,
+    is_name,
     is_none,
     last_call,
     last_name,
@@ -152,7 +153,7 @@ class Shared:
         """The attribute of the instances that gives it; empty for what a function alone has."""
         if isinstance(self.home, ClassFacts):
             return self.name
-        stored = [attribute for attribute, stmt in assignments(self.home) if _is_name(stmt.value, self.name)]
+        stored = [attribute for attribute, stmt in assignments(self.home) if is_name(stmt.value, self.name)]
         return stored[0] if is_constructor(self.home) and len(stored) == 1 else ""
 
     # --- why that is wrong
@@ -252,7 +253,7 @@ class Shared:
             stmt
             for use in self.uses
             if use.of == "instance" and not use.rest and (stmt := use.stmt) is not None and not is_none(stmt.value)
-            if not (isinstance(self.home, FunctionFacts) and _is_name(stmt.value, self.name))
+            if not (isinstance(self.home, FunctionFacts) and is_name(stmt.value, self.name))
         ]
         if isinstance(self.home, FunctionFacts) and len(self.home.scope.bindings[self.name]) > 1:
             return
@@ -448,7 +449,7 @@ class _Own(NamedTuple):
     def attribute(self, chain: Chain) -> bool:
         """Whether it starts with a field of ``self``, or with an attribute that is assigned what tells."""
         cls, link = self.function.cls, chain.links[0]
-        if cls is None or not _is_name(chain.base, self.function.receiver) or not isinstance(link, Attr):
+        if cls is None or not is_name(chain.base, self.function.receiver) or not isinstance(link, Attr):
             return False
         bound = [one.stmt for one in cls.scope.bindings.get(link.name, ()) if isinstance(one, Assigned)]
         if any(stmt.annotation and _kind(self.values, cls, link.name, stmt) in {"field", "private"} for stmt in bound):
@@ -463,10 +464,6 @@ def _parameters(function: FunctionFacts) -> set[str]:
 
 def _plain(params: tuple[Param, ...]) -> Iterator[Param]:
     return (param for param in params if param.kind in {"positional", "plain", "keyword"})
-
-
-def _is_name(expr: Expr | None, name: str | None) -> bool:
-    return isinstance(expr, Name) and expr.id == name
 
 
 def is_guarded(code: Code, chain: Chain, about: set[str]) -> bool:

@@ -39,6 +39,7 @@ from toollint.syntax import (
     With,
     Yield,
     callee,
+    is_name,
     last_call,
     last_name,
     walk,
@@ -123,7 +124,7 @@ def _left_early(values: Values, code: Code, function: FunctionFacts, loop: For) 
         return
     if any(_closes(node, one) for one in _renamed(function, name) for node in walk(function.node.body)):
         return
-    if _is_parameter(function, name) and (_is_generator(function) or not _is_left_with(values, function)):
+    if _is_parameter(function, name) and (function.is_generator or not _is_left_with(values, function)):
         return
     yield StreamLoop(values, code, function, loop, resource, name, through, *left)
 
@@ -136,7 +137,7 @@ def _read_by(values: Values, scope: Scope, expr: Expr) -> tuple[Expr, FunctionFa
     call, called = last_call(expr), callee(expr)
     target = values.of(scope, called) if called is not None else None
     reader = target.function if isinstance(target, Method) else target
-    if call is None or not isinstance(reader, FunctionFacts) or not _is_generator(reader):
+    if call is None or not isinstance(reader, FunctionFacts) or not reader.is_generator:
         return expr, None
     bound = reader.receiver is not None and not (isinstance(target, FunctionFacts) and not reader.is_classmethod)
     params = reader.node.params[1 if bound else 0 :]
@@ -160,7 +161,7 @@ def _uncast(values: Values, scope: Scope, expr: Expr) -> Expr:
 def _reads(reader: FunctionFacts, name: str) -> bool:
     """Whether a generator loops over what it is given under that name, and leaves it open."""
     loops = (node for node in walk(reader.node.body, into=False) if isinstance(node, For))
-    return any(_is_name(loop.iter, name) and not _is_answered_for(reader, loop, name) for loop in loops)
+    return any(is_name(loop.iter, name) and not _is_answered_for(reader, loop, name) for loop in loops)
 
 
 def _stream(values: Values, function: FunctionFacts, expr: Expr) -> Resource | None:
@@ -190,8 +191,8 @@ def _unpacked(values: Values, function: FunctionFacts, expr: Expr) -> Instance |
         return None
     for stmt in walk(function.node.body, into=False):
         target = stmt.targets[0] if isinstance(stmt, Bind) and len(stmt.targets) == 1 else None
-        if isinstance(target, Collection) and any(_is_name(item, expr.id) for item in target.items):
-            index = next(i for i, item in enumerate(target.items) if _is_name(item, expr.id))
+        if isinstance(target, Collection) and any(is_name(item, expr.id) for item in target.items):
+            index = next(i for i, item in enumerate(target.items) if is_name(item, expr.id))
             return _item(values, function.scope, stmt.value, index, len(target.items))
     return None
 
@@ -238,9 +239,9 @@ def _is_answered_for(function: FunctionFacts, loop: For, name: str) -> bool:
     innocent = {id(node) for node in walk(loop.iter)}
     for node in walk(function.node.body, into=False):
         if isinstance(node, Def | Class | Lambda):
-            if any(_is_name(part, name) for part in walk(node)):
+            if any(is_name(part, name) for part in walk(node)):
                 return True
-        elif _closes(node, name) or (_is_name(node, name) and id(node) not in innocent):
+        elif _closes(node, name) or (is_name(node, name) and id(node) not in innocent):
             return True
         innocent |= {id(part) for part in _looked_at(node)}
     return False
@@ -261,12 +262,12 @@ def _looked_at(node: object) -> Iterator[object]:
 def _closes(node: object, name: str) -> bool:
     """Whether a node enters something of that name, calls a closer of it, or hands it to what sounds like one."""
     if isinstance(node, With):
-        return any(_is_name(part, name) for item, _ in node.items for part in walk(item))
+        return any(is_name(part, name) for item, _ in node.items for part in walk(item))
     if not isinstance(node, Chain):
         return False
-    if isinstance(node.links[-1], Call) and any(_is_name(arg.value, name) for arg in node.links[-1].args):
+    if isinstance(node.links[-1], Call) and any(is_name(arg.value, name) for arg in node.links[-1].args):
         return _ENDS.search(last_name(node)) is not None
-    return _is_name(node.base, name) and any(isinstance(link, Attr) and is_closer(link.name) for link in node.links)
+    return is_name(node.base, name) and any(isinstance(link, Attr) and is_closer(link.name) for link in node.links)
 
 
 def _renamed(function: FunctionFacts, name: str) -> Iterator[str]:
@@ -304,10 +305,6 @@ def _is_manager(function: FunctionFacts) -> bool:
     return any(_FOR_WITH.fullmatch(last_name(decorator)) for decorator in function.decorators)
 
 
-def _is_generator(function: FunctionFacts) -> bool:
-    return any(isinstance(node, Yield) for node in walk(function.node.body, into=False))
-
-
 def _is_parameter(function: FunctionFacts, name: str) -> bool:
     return any(isinstance(binding, Parameter) for binding in function.scope.bindings.get(name, ()))
 
@@ -315,10 +312,6 @@ def _is_parameter(function: FunctionFacts, name: str) -> bool:
 def _assignment(function: FunctionFacts, name: str) -> Bind | None:
     """The first statement that binds a name, alone or in a tuple."""
     for stmt in walk(function.node.body, into=False):
-        if isinstance(stmt, Bind) and any(_is_name(part, name) for target in stmt.targets for part in walk(target)):
+        if isinstance(stmt, Bind) and any(is_name(part, name) for target in stmt.targets for part in walk(target)):
             return stmt
     return None
-
-
-def _is_name(expr: object, name: str) -> bool:
-    return isinstance(expr, Name) and expr.id == name

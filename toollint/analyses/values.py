@@ -32,7 +32,6 @@ from toollint.syntax import (
     Name,
     Return,
     Walrus,
-    Yield,
     argument,
     callee,
     is_none,
@@ -445,7 +444,7 @@ def _is_self(value: Value | None) -> bool:
 
 def is_coroutine(function: FunctionFacts) -> bool:
     """Whether a call of the function gives a coroutine for certain: no generator, no decorator that may change it."""
-    if not function.node.is_async or any(isinstance(n, Yield) for n in walk(function.node.body, into=False)):
+    if not function.node.is_async or function.is_generator:
         return False
     return all(last_name(decorator) in _TRANSPARENT for decorator in function.decorators)
 

@@ -52,6 +52,7 @@ from toollint.syntax import (
     Walrus,
     Yield,
     attribute_of,
+    is_name,
     last_name,
     walk,
 )
@@ -400,15 +401,11 @@ def wraps(values: Values, cls: ClassFacts, init: FunctionFacts, param: str) -> b
     if lineage.libraries or not lineage.known or cls.node.decorators or "__del__" in cls.methods:
         return False
     nodes = [*walk(init.node.body)]
-    stored = [node for node in nodes if isinstance(node, Bind) and _is_name(node.value, param)]
-    uses = sum(_is_name(node, param) for node in nodes)
-    given = any(isinstance(node, Arg) and _is_name(node.value, init.receiver) for node in nodes)
+    stored = [node for node in nodes if isinstance(node, Bind) and is_name(node.value, param)]
+    uses = sum(is_name(node, param) for node in nodes)
+    given = any(isinstance(node, Arg) and is_name(node.value, init.receiver) for node in nodes)
     own = all(attribute_of(target, init.receiver) for stmt in stored for target in stmt.targets)
     return uses == len(stored) == 1 and own and not given
-
-
-def _is_name(node: object, name: str | None) -> bool:
-    return isinstance(node, Name) and node.id == name
 
 
 def _sites_named(state: State, names: set[str]) -> list[int]:

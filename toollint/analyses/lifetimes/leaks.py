@@ -16,7 +16,7 @@ from toollint.catalog import Acquisition
 from toollint.facts import FunctionFacts, ModuleFacts, code_of
 from toollint.model import Place
 from toollint.source import identifiers
-from toollint.syntax import Call, Chain, Yield, last_name, walk
+from toollint.syntax import Call, Chain, last_name, walk
 
 _DEPTH = 3
 """How many functions deep it is followed what becomes of an argument."""
@@ -202,5 +202,4 @@ def _fate(run: Interpreter, number: int) -> str:
 
 def _is_plain(function: FunctionFacts) -> bool:
     """Whether a call of the function runs it, to its end, and nothing else."""
-    generator = any(isinstance(node, Yield) for node in walk(function.node.body, into=False))
-    return not generator and {last_name(one) for one in function.decorators} <= _PLAIN
+    return not function.is_generator and {last_name(one) for one in function.decorators} <= _PLAIN
