@@ -11,7 +11,7 @@ from toollint.catalog import Resource
 from toollint.facts import Assigned, ClassFacts, FunctionFacts, Scope
 from toollint.model import Place
 from toollint.project import Library
-from toollint.syntax import Bind, Collection, Expr
+from toollint.syntax import Bind, Collection, Expr, last_name
 
 _ELEMENTS = frozenset(
     {"list", "tuple", "set", "frozenset", "List", "Tuple", "Set", "Sequence", "Iterable", "Collection"}
@@ -89,10 +89,10 @@ def is_history(values: Values, found: Kept) -> bool:
     return row is not None and row.kind == "session" and row.role == "memory"
 
 
-def object_of(values: Values, instance: Instance | None) -> Kept | None:
+def object_of(values: Values, instance: Instance | None, depth: int = 2) -> Kept | None:
     """What an object is that stands for something going on: what matters, a task, a callback, an object of the project.
 
-    Enums, exceptions and plain records are none.
+    Enums, exceptions and plain records are none: a dataclass or model without methods is what its fields are.
     """
     if instance is None:
         return None
@@ -105,7 +105,22 @@ def object_of(values: Values, instance: Instance | None) -> Kept | None:
     lineage = values.project.lineage(instance.cls)
     plain = any(name.startswith("enum.") or name in _DATA for name in lineage.libraries)
     raised = any(name.startswith("builtins.") and name.endswith(("Exception", "Error")) for name in lineage.libraries)
-    return None if plain or raised else kept(values, instance) or Kept(instance, "object")
+    if plain or raised:
+        return None
+    if _is_record(values, instance.cls) and not (
+        depth and any(object_of(values, field, depth - 1) for field in fields(values, instance.cls))
+    ):
+        return kept(values, instance)
+    return kept(values, instance) or Kept(instance, "object")
+
+
+def _is_record(values: Values, cls: ClassFacts) -> bool:
+    """Whether objects of a class are no more than their fields."""
+    lineage = values.project.lineage(cls)
+    words = {last_name(one) for above in lineage.classes for one in above.node.decorators}
+    bases = [values.catalog.base(name) for name in lineage.libraries]
+    made = not words.isdisjoint({"dataclass", "define", "frozen"}) or any(base and base.pydantic for base in bases)
+    return made and not any(above.methods for above in lineage.classes)
 
 
 def _first_inside(values: Values, instance: Instance) -> Kept | None:
