@@ -16,6 +16,7 @@ from toollint.syntax import Bind, Collection, Expr, last_name
 _ELEMENTS = frozenset(
     {"list", "tuple", "set", "frozenset", "List", "Tuple", "Set", "Sequence", "Iterable", "Collection"}
 )
+_COLLECT = frozenset({"list", "List", "set", "Set", "deque", "Deque"})
 _ENTRIES = frozenset({"dict", "defaultdict", "OrderedDict", "Dict", "DefaultDict", "Mapping", "MutableMapping"})
 _HEAVY = frozenset({"agent", "graph", "session", "resource"})
 _WORK = {
@@ -89,10 +90,10 @@ def is_history(values: Values, found: Kept) -> bool:
     return row is not None and row.kind == "session" and row.role == "memory"
 
 
-def object_of(values: Values, instance: Instance | None, depth: int = 2) -> Kept | None:
+def object_of(values: Values, instance: Instance | None) -> Kept | None:
     """What an object is that stands for something going on: what matters, a task, a callback, an object of the project.
 
-    Enums, exceptions and plain records are none: a dataclass or model without methods is what its fields are.
+    Enums, exceptions and plain records of the kind of `TypedDict` are none.
     """
     if instance is None:
         return None
@@ -105,17 +106,16 @@ def object_of(values: Values, instance: Instance | None, depth: int = 2) -> Kept
     lineage = values.project.lineage(instance.cls)
     plain = any(name.startswith("enum.") or name in _DATA for name in lineage.libraries)
     raised = any(name.startswith("builtins.") and name.endswith(("Exception", "Error")) for name in lineage.libraries)
-    if plain or raised:
-        return None
-    if _is_record(values, instance.cls) and not (
-        depth and any(object_of(values, field, depth - 1) for field in fields(values, instance.cls))
-    ):
-        return kept(values, instance)
-    return kept(values, instance) or Kept(instance, "object")
+    return None if plain or raised else kept(values, instance) or Kept(instance, "object")
 
 
-def _is_record(values: Values, cls: ClassFacts) -> bool:
-    """Whether objects of a class are no more than their fields."""
+def is_record(values: Values, found: Kept) -> bool:
+    """Whether an object is no more than its fields, and these neither stand for anything nor collect: a dataclass."""
+    cls = found.instance.cls
+    if not isinstance(cls, ClassFacts):
+        return False
+    if any(field.name in _COLLECT or object_of(values, field) for field in fields(values, cls)):
+        return False
     lineage = values.project.lineage(cls)
     words = {last_name(one) for above in lineage.classes for one in above.node.decorators}
     bases = [values.catalog.base(name) for name in lineage.libraries]

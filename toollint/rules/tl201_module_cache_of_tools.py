@@ -59,7 +59,7 @@ from collections.abc import Iterator
 
 from toollint.analyses.growth import is_per_request
 from toollint.analyses.hosting import host_of
-from toollint.analyses.kinds import Kept, is_history
+from toollint.analyses.kinds import Kept, is_history, is_record
 from toollint.analyses.leakpath import leak_path
 from toollint.analyses.retention import Container
 from toollint.analyses.uses import Use
@@ -166,7 +166,9 @@ def _kept(box: Container) -> Iterator[tuple[Use, Kept]]:
         if box.shape != "list" and key is not None and key.kind in _KEYS:
             continue
         kept = box.keeps_value(write) or (box.keeps_object(write) if is_per_request(write) else None)
-        if kept is not None and kept.kind in _KINDS and not is_history(box.values, kept) and box.grows_with(write):
+        if kept is None or kept.kind not in _KINDS or is_history(box.values, kept) or is_record(box.values, kept):
+            continue
+        if box.grows_with(write):
             yield write, kept
 
 
