@@ -71,12 +71,14 @@ def test_triggers_cover_every_name_that_a_rule_could_ask_for():
     triggers = load().triggers()
     found = [(name, load().kind(name)) for section, name in NAMES if section == "type"]
     kinds = [name for name, kind in found if kind is not None and kind.kind != "callable"]
+    resources = [(name, load().acquisition(name).resource) for section, name in NAMES if section == "acquire"]
     subjects = {
         "acquisition": [name for section, name in NAMES if section == "acquire"],
         "kind": [*kinds, *(name for section, name in NAMES if section in {"tool", "returns"})],
         "memo": [name for section, name in NAMES if section in {"memoizer", "memoized"}],
         "handler": [name for section, name in NAMES if section == "handler" and load().handler(name).starts],
         "listener": [name for section, name in NAMES if section == "effect" and load().effect(name).grows],
+        "server": [name for name, one in resources if one.needs_entering or one.coroutines or one.gives_tools],
     }
     assert set(triggers) == set(subjects)
     for subject, names in subjects.items():

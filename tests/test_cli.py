@@ -290,6 +290,39 @@ def test_statistics(project, capsys):
     assert [(row["code"], row["count"]) for row in json.loads(capsys.readouterr().out)] == [("TL001", 2), ("TL101", 1)]
 
 
+UNCLOSED = """\
+import socket
+
+
+def ask(host):
+    sock = socket.create_connection(host)
+    sock.sendall(b"?")
+
+
+def tell(host):
+    with socket.create_connection(host) as sock:
+        sock.sendall(b"!")
+"""
+COSTS = """\
+lifetimes, functions given up: 0
+lifetimes, functions interpreted: {}
+lifetimes, points where states were joined: 0
+lifetimes, work of the heaviest function: 8
+"""
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_statistics_tell_what_the_interpretation_has_cost(project, capsys, jobs):
+    """Summed over processes, and absent where no rule asks for it."""
+    write(project, **{f"f{number}": UNCLOSED for number in range(70)})
+    main(["--statistics", "-q", "--jobs", jobs, "--preview", "--select", "TL413"])
+    assert capsys.readouterr().out == "70  TL413  unreleased-resource\n" + COSTS.format(140)
+    main(["--statistics", "-q", "--jobs", jobs, "--preview", "--select", "TL413", "f1.py"])
+    assert capsys.readouterr().out.endswith(COSTS.format(2))
+    main(["--statistics", "-q", "--jobs", jobs, "--select", "TL101"])
+    assert capsys.readouterr().out == ""
+
+
 def test_findings_can_go_to_a_file(project, capsys):
     write(project, a=UNPARSABLE)
     assert main(["--output-format", "json", "--output-file", "out.json"]) == 1

@@ -442,6 +442,47 @@ def test_imports_are_added_once(text: str, expected: str | None) -> None:
         ("import os\n", AddImport(PATH, "typing", "Any"), "import os\nfrom typing import Any\n"),
         ("from typing import Any, Text\n", AddImport(PATH, "typing", "Any"), None),
         ("import typing\n", AddImport(PATH, "typing", "Any"), "import typing\nfrom typing import Any\n"),
+        ("from typing import Text\n", AddImport(PATH, "typing", "Any"), "from typing import Any, Text\n"),
+        (
+            "from typing import Any, cast  # x",
+            AddImport(PATH, "typing", "Text"),
+            "from typing import Any, Text, cast  # x",
+        ),
+        (
+            "from typing import Any\n\nimport weird\n",
+            AddImport(PATH, "typing", "cast"),
+            "from typing import Any, cast\n\nimport weird\n",
+        ),
+        (
+            "from typing import (\n    Any,\n)\n",
+            AddImport(PATH, "typing", "Text"),
+            "from typing import (\n    Any,\n)\nfrom typing import Text\n",
+        ),
+        (
+            "import os\nfrom abc import ABC\nfrom typing import Any\n\nimport weird\n",
+            AddImport(PATH, "contextlib", "closing"),
+            "import os\nfrom abc import ABC\nfrom contextlib import closing\nfrom typing import Any\n\nimport weird\n",
+        ),
+        (
+            "from typing import Any\n\nimport weird\n",
+            AddImport(PATH, "contextlib", "closing"),
+            "from contextlib import closing\nfrom typing import Any\n\nimport weird\n",
+        ),
+        (
+            "from __future__ import annotations\n\nimport weird\n\nx = 1\n",
+            AddImport(PATH, "contextlib", "closing"),
+            "from __future__ import annotations\n\nfrom contextlib import closing\n\nimport weird\n\nx = 1\n",
+        ),
+        (
+            "# of it\nimport weird\nx = 1\n",
+            AddImport(PATH, "contextlib", "closing"),
+            "# of it\nimport weird\nfrom contextlib import closing\nx = 1\n",
+        ),
+        (
+            "import weird\n",
+            AddImport(PATH, "strange", "one"),
+            "import weird\nfrom strange import one\n",
+        ),
         (
             "import concurrent\n",
             AddImport(PATH, "concurrent.futures"),

@@ -135,6 +135,9 @@ def test_no_lines_are_no_edits() -> None:
         pytest.param("a()  # why\r\nb()\r\nc()", ("b()",), (), "a()  # why\r\nc()", id="deleted below a comment"),
         pytest.param("if x:\n    a()\n    b()", ("b()",), (), "if x:\n    a()", id="deleted at the end"),
         pytest.param("a()\nb()\n", ("a()",), (), "b()\n", id="deleted at the start"),
+        pytest.param("a()\n\nb()\nc()\n", ("b()",), (), "a()\n\nc()\n", id="deleted below a blank line"),
+        pytest.param("a()\n\n \nb()\n\nc()\n", ("b()",), (), "a()\n\nc()\n", id="deleted between blank lines"),
+        pytest.param("if x:\n    a()\n\n    b()\n", ("b()",), (), "if x:\n    a()\n", id="deleted with a blank line"),
     ],
 )
 def test_statements_are_replaced(text: str, at: tuple[str, ...], lines: tuple[str, ...], expected: str) -> None:
@@ -583,6 +586,28 @@ def test_steps_that_overlap_what_is_surrounded_are_refused(other: Step) -> None:
     for steps in ((step, other), (other, step)):
         with pytest.raises(CannotFix, match="overlap"):
             fixed(TEXT, *steps)
+
+
+def test_what_stands_below_its_head_is_indented_with_its_comments() -> None:
+    text = "if x:\n    a()  # a\n\n    # b\n\n    b()\n    # c\n    c()\n"
+    head = place(text, "a()")
+    steps = (replace_step(text, "a()", "with a():"), Surround(place(text, "b()", "c()"), (), (), head))
+    expected = "if x:\n    with a():  # a\n        # b\n\n        b()\n        # c\n        c()\n"
+    assert fixed(text, *steps) == expected
+    lines = Surround(place(text, "b()", "c()"), TRY, FINALLY, head)
+    expected = (
+        "if x:\n    a()  # a\n    try:\n        # b\n\n        b()\n        # c\n        c()\n"
+        "    finally:\n        c.close()\n"
+    )
+    assert fixed(text, lines) == expected
+
+
+def test_a_head_is_right_above_what_is_surrounded() -> None:
+    text = "a()\nb()\nif x:\n    c()\n"
+    with pytest.raises(CannotFix, match="right above"):
+        fixed(text, Surround(place(text, "if x:", "c()"), (), (), place(text, "a()")))
+    with pytest.raises(CannotFix, match="right above"):
+        fixed(text, Surround(place(text, "c()"), (), (), place(text, "b()")))
 
 
 def test_what_is_surrounded_is_not_emptied() -> None:

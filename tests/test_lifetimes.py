@@ -1,7 +1,8 @@
 """What the interpretation of lifetimes says of single functions, and what it costs.
 
-The functions about files are the cases of CodeQL's test of `py/file-not-closed` in other words: twelve leaks, and what
-looks like one. Each function's name begins with how it leaks, ``ok`` where it does not.
+The functions of `FILES` are the cases of CodeQL's test of `py/file-not-closed` in other words: twelve leaks, and what
+looks like one; `QUIET` has what other linters say must not be reported (pylint's `consider-using-with`, ruff's SIM115,
+bodyclose, PMD's CloseResource). Each function's name begins with how it leaks, ``ok`` where it does not.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from toollint.analyses.lifetimes import leaks_in, statistics
+from toollint.analyses.lifetimes import leaks_in, take_statistics
 from toollint.config import Config
 from toollint.workspace import Workspace
 
@@ -20,7 +21,7 @@ import sys
 from contextlib import ExitStack
 
 
-class Holder:
+class Holder(object):
     def __init__(self, stream):
         self.stream = stream
 
@@ -329,6 +330,317 @@ def ok_exit_stack(paths):
         return [stack.enter_context(open(path)).read() for path in paths]
 """
 
+QUIET = """
+import contextlib
+from contextlib import AsyncExitStack, ExitStack, aclosing, closing
+from pathlib import Path
+from unittest import TestCase, mock
+
+import psycopg
+
+
+def ok_assigned_in_both_branches(choice):
+    if choice:
+        stream = open("one")
+    else:
+        stream = open("other")
+    with stream:
+        return stream.read()
+
+
+def ok_assigned_in_one_branch(choice):
+    if choice:
+        text = "none"
+    else:
+        stream = open("one")
+        with stream:
+            text = stream.read()
+    return text
+
+
+def ok_assigned_in_a_handler(path):
+    try:
+        stream = open(path)
+    except FileNotFoundError:
+        stream = open("default")
+    with stream:
+        return stream.read()
+
+
+def ok_assigned_in_every_handler(one, other):
+    try:
+        found = one / other
+    except ZeroDivisionError:
+        log = open("zero")
+        found = None
+    except TypeError:
+        log = open("types")
+        found = None
+    else:
+        log = open("results")
+    with log:
+        log.write(found)
+
+
+def ok_chosen_in_the_head(one, other, choice):
+    with open(one) if choice else open(other) as stream:
+        return stream.read()
+
+
+def ok_one_line(path):
+    with open(path) as stream: return stream.read()
+
+
+def ok_returned_from_two_places(choice):
+    if choice:
+        return open("one")
+    return open("other")
+
+
+def ok_returned_through_a_call(path, wrap):
+    return wrap(open(path))
+
+
+def ok_returned_under_another_name(path):
+    stream = open(path)
+    result = stream
+    return result
+
+
+def ok_emptied(path):
+    open(path, "w").close()
+    Path(path).open("w").close()
+
+
+def ok_stack(path):
+    with ExitStack() as stack:
+        stream = stack.enter_context(open(path))
+        return stream.read()
+
+
+def ok_stack_by_another_name(path):
+    with ExitStack() as stack:
+        same = stack
+        stream = same.enter_context(open(path))
+        stream.read()
+
+
+def ok_stack_pushed(path):
+    with ExitStack() as stack:
+        stream = open(path)
+        stack.push(stream)
+        stream.read()
+
+
+def ok_stack_callback(path):
+    with ExitStack() as stack:
+        stream = open(path)
+        stack.callback(stream.close)
+        stream.read()
+
+
+def ok_stack_handed_on(paths):
+    with ExitStack() as stack:
+        streams = [stack.enter_context(open(path)) for path in paths]
+        close = stack.pop_all().close
+    return streams, close
+
+
+async def ok_async_stack(path):
+    async with AsyncExitStack() as stack:
+        stream = stack.enter_context(open(path))
+        await stack.enter_async_context(await psycopg.AsyncConnection.connect(path))
+        return stream.read()
+
+
+def ok_closing(path):
+    with closing(open(path)) as stream:
+        return stream.read()
+
+
+async def ok_aclosing(dsn):
+    async with aclosing(await psycopg.AsyncConnection.connect(dsn)) as conn:
+        await conn.execute("select 1")
+
+
+def ok_closing_of_a_name(path):
+    stream = open(path)
+    with closing(stream):
+        return stream.read()
+
+
+class Cases(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.stream = cls.enterClassContext(open("one"))
+
+    def setUp(self):
+        self.other = open("other")
+        self.addCleanup(self.other.close)
+
+
+def ok_flag(path, wanted):
+    opened = False
+    if wanted:
+        stream = open(path)
+        opened = True
+    if opened:
+        stream.close()
+
+
+def ok_flag_in_finally(path, stream=None):
+    opened = False
+    try:
+        if stream is None:
+            stream = open(path)
+            opened = True
+        stream.read()
+    finally:
+        if opened:
+            stream.close()
+
+
+def ok_replaced_after_a_question(path, stream):
+    if stream is None:
+        stream = open(path)
+        try:
+            return stream.read()
+        finally:
+            stream.close()
+    return stream.read()
+
+
+def ok_none_in_finally(path):
+    stream = None
+    try:
+        stream = open(path)
+        stream.read()
+    finally:
+        if stream is not None:
+            stream.close()
+
+
+def ok_mocked():
+    with mock.patch("builtins.open", mock.mock_open()):
+        stream = mock.Mock()
+        stream.read()
+
+
+def ok_every_case_returns(kind, path):
+    stream = open(path)
+    match kind:
+        case "one":
+            stream.close()
+            return 1
+        case _:
+            stream.close()
+            return 2
+
+
+def ok_while_else(paths):
+    while paths:
+        stream = open(paths.pop())
+        if paths:
+            break
+        stream.close()
+    else:
+        return None
+    stream.close()
+
+
+def ok_closed_in_a_nested_function(path):
+    stream = open(path)
+
+    def stop():
+        stream.close()
+
+    try:
+        stream.read()
+    finally:
+        stop()
+
+
+def ok_looked_for(path):
+    for name in path.names:
+        try:
+            stream = open(name)
+        except OSError:
+            continue
+        with stream:
+            return stream.read()
+    return None
+
+
+async def ok_items_of_somebody_else(client):
+    async for item in client.items():
+        print(item)
+
+
+async def ok_items_with_finally(dsn, client):
+    conn = await psycopg.AsyncConnection.connect(dsn)
+    try:
+        async for item in client.items():
+            await conn.commit()
+    finally:
+        await conn.close()
+
+
+async def await_of_the_next_item(dsn, client):
+    conn = await psycopg.AsyncConnection.connect(dsn)
+    async for _ in ():
+        pass
+    await conn.close()
+
+
+async def yield_in_an_async_generator(dsn):
+    conn = psycopg.connect(dsn)
+    yield 1
+    conn.close()
+
+
+def end_flag_of_something_else(path, wanted):
+    opened = False
+    stream = open(path)
+    if opened:
+        stream.close()
+
+
+def loop_flag_that_is_known(path):
+    opened = False
+    for name in path.names:
+        stream = open(name)
+        opened = True
+    if not opened:
+        stream.close()
+
+
+def return_from_a_case(kind, path):
+    stream = open(path)
+    match kind:
+        case "one":
+            return 1
+        case _:
+            stream.close()
+    return 2
+
+
+def loop_after_else(paths):
+    for path in paths:
+        stream = open(path)
+        if path.last:
+            break
+    else:
+        return
+    stream.close()
+
+
+def end_acquired_in_finally(path, stream):
+    try:
+        raise ValueError(path)
+    finally:
+        log = open(path)
+"""
+
 OTHERS = """
 import asyncio
 import atexit
@@ -482,16 +794,17 @@ def ok_while_true(host):
 """
 
 
-def leaks(text):
-    workspace = Workspace(Config(), {Path("/app/program.py"): text.encode()})
+def leaks(text, **others):
+    texts = {Path(f"/app/{name}.py"): other.encode() for name, other in {"program": text, **others}.items()}
+    workspace = Workspace(Config(), texts)
     values = workspace.around("/app/program.py")
     found = {}
     for leak in leaks_in(values, values.project.module_at("/app/program.py")):
         found.setdefault(leak.function.name, []).append(leak.how)
-    return found, statistics(values)
+    return found, take_statistics(values)
 
 
-@pytest.mark.parametrize("text", [FILES, OTHERS], ids=["files", "others"])
+@pytest.mark.parametrize("text", [FILES, QUIET, OTHERS], ids=["files", "quiet", "others"])
 def test_functions(text):
     found, cost = leaks(text)
     names = [line.split("def ")[1].split("(")[0] for line in text.split("\n") if line.startswith(("def ", "async def"))]
@@ -499,6 +812,63 @@ def test_functions(text):
     expected = {name: [name.split("_")[0]] for name in names if name.startswith(kinds)}
     assert found == expected
     assert not cost.exhausted
+
+
+HELPERS = """
+from plain import connect
+
+
+def opened(host):
+    return connect(host)
+
+
+def shut(sock):
+    if sock is not None:
+        sock.close()
+
+
+def look_at(sock):
+    print(sock)
+
+
+class Wrapper:
+    def __init__(self, sock):
+        self.sock = sock
+"""
+PLAIN = """
+import socket
+
+
+def connect(host):
+    return socket.create_connection(host)
+"""
+USERS = """
+from helpers import Wrapper, look_at, opened, shut
+
+
+def ok_closed_elsewhere(host):
+    shut(opened(host))
+
+
+def end_only_looked_at(host):
+    sock = opened(host)
+    look_at(sock)
+
+
+def end_wrapped_elsewhere(host):
+    wrapper = Wrapper(opened(host))
+
+
+def ok_wrapper_is_closed(host):
+    wrapper = Wrapper(opened(host))
+    wrapper.close()
+"""
+
+
+def test_functions_of_other_files():
+    """What they open is owed, what they close is not; what they only look at stays owed."""
+    found, _ = leaks(USERS, helpers=HELPERS, plain=PLAIN)
+    assert found == {"end_only_looked_at": ["end"], "end_wrapped_elsewhere": ["end"]}
 
 
 def test_work_is_bounded():
@@ -509,7 +879,8 @@ def test_work_is_bounded():
     found, cost = leaks(f"{head}{forks}\n{asks}\n    sock.close()\n")
     assert cost.joins
     assert found == {"f": ["call"]}
-    nested = "".join(f"{'    ' * n}try:\n{'    ' * n}    work()\n{'    ' * n}finally:\n" for n in range(1, 18))
+    levels = [(f"a{n}", "    " * n) for n in range(1, 18)]
+    nested = "".join(f"{i}try:\n{i}    if {a}:\n{i}        return\n{i}finally:\n" for a, i in levels)
     found, cost = leaks(f"{head}{nested}{'    ' * 18}sock.send(b'')\n")
     assert cost.exhausted == 1
     assert found == {}

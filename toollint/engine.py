@@ -10,16 +10,19 @@ import contextlib
 import enum
 import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from toollint import files, pool, rules
+from toollint.analyses.lifetimes import Statistics
 from toollint.config import Config
 from toollint.diagnostics import NAMES, broken, fingerprinted, internal_error, present
 from toollint.frontends import Refused
 from toollint.linking import linked
 from toollint.model import Default, Diagnostic, Report, Rule
+from toollint.pool import Checked
 from toollint.source import Source, Unreadable
 from toollint.suppressions import Idle
 from toollint.workspace import Workspace
@@ -139,13 +142,17 @@ def run(  # noqa: PLR0913 - the command's own options
     if stdin is not None:
         path = Path(stdin_filename or "stdin.py").absolute()
         workspace = Workspace(config, {path: stdin})
-        return _report(workspace, [str(path)], mode, write=False)
+        checked = _checked(workspace, [str(path)])
+        report = _report(workspace, [str(path)], mode, checked.diagnostics, write=False)
+        return replace(report, statistics=_counts(checked.statistics))
     found = [path.absolute() for path in files.discover(paths, config)]
     reports = []
+    total = Statistics()
     for each, group in _by_config(found, nearest or (lambda _: config)):
-        diagnostics = pool.spread(_checker, group, each, jobs, progress)
-        reports.append(_report(Workspace(each), group, mode, write=True, diagnostics=diagnostics))
-    return _merged(reports)
+        checked = pool.spread(_checker, group, each, jobs, progress)
+        total += checked.statistics
+        reports.append(_report(Workspace(each), group, mode, checked.diagnostics, write=True))
+    return replace(_merged(reports), statistics=_counts(total))
 
 
 def _by_config(paths: Sequence[Path], nearest: Callable[[Path], Config]) -> list[tuple[Config, list[str]]]:
@@ -177,7 +184,8 @@ def _merged(reports: Sequence[Report]) -> Report:
 
 def check_buffers(paths: Sequence[Path], buffers: Mapping[Path, bytes], config: Config) -> Report:
     """Check files of which some are unsaved: ``buffers`` lie over the disk."""
-    return _report(Workspace(config, buffers), [str(path) for path in paths], Mode.CHECK, write=False)
+    workspace, names = Workspace(config, buffers), [str(path) for path in paths]
+    return _report(workspace, names, Mode.CHECK, check_files(workspace, names), write=False)
 
 
 def check_files(workspace: Workspace, paths: Iterable[str]) -> list[Diagnostic]:
@@ -198,19 +206,27 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _checker(config: Config) -> Callable[[Sequence[str]], list[Diagnostic]]:
-    return partial(check_files, Workspace(config))
+def _checker(config: Config) -> Callable[[Sequence[str]], Checked]:
+    return partial(_checked, Workspace(config))
 
 
-def _report(
-    workspace: Workspace,
-    paths: Sequence[str],
-    mode: Mode,
-    *,
-    write: bool,
-    diagnostics: list[Diagnostic] | None = None,
-) -> Report:
-    found = check_files(workspace, paths) if diagnostics is None else diagnostics
+def _checked(workspace: Workspace, paths: Sequence[str]) -> Checked:
+    return Checked(check_files(workspace, paths), workspace.take_statistics())
+
+
+def _counts(total: Statistics) -> dict[str, int]:
+    """What ``--statistics`` says of the interpretation of functions; nothing where there was none."""
+    if not total.functions:
+        return {}
+    return {
+        "lifetimes, functions given up": total.exhausted,
+        "lifetimes, functions interpreted": total.functions,
+        "lifetimes, points where states were joined": total.joins,
+        "lifetimes, work of the heaviest function": total.heaviest,
+    }
+
+
+def _report(workspace: Workspace, paths: Sequence[str], mode: Mode, found: list[Diagnostic], *, write: bool) -> Report:
     if mode is not Mode.CHECK:
         from toollint import mending  # noqa: PLC0415 - most runs mend nothing
 

@@ -117,12 +117,14 @@ class Surround(NamedTuple):
 
     ``before`` and ``after`` are written as the lines of `AddMethods`. Strings keep their value. A `Replace`, an
     `InsertLines` or a `ReplaceLines` of the same repair whose place lies within ``place`` takes effect inside, and its
-    lines are indented too; the text of a `Replace` is put as it is.
+    lines are indented too; the text of a `Replace` is put as it is. ``head`` is the statement above them: with it,
+    comments between are indented too, below the lines ``before``, and the blank lines right below the head go.
     """
 
     place: Place
     before: tuple[str, ...]
     after: tuple[str, ...]
+    head: Place | None = None
 
 
 Step: TypeAlias = Replace | AddMethods | AddImport | InsertLines | ReplaceLines | Surround

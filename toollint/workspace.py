@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from toollint import catalog, files, lower
+from toollint.analyses.lifetimes import Statistics, take_statistics
 from toollint.analyses.values import Values
 from toollint.config import Config
 from toollint.diagnostics import symbol_at
@@ -96,6 +97,10 @@ class Workspace(Mapping[str, Source]):
             module = values.project.module_at(path)
             self._subjects[key] = [] if module is None else [*rule.subject.find(values, module)]
         return self._subjects[key]
+
+    def take_statistics(self) -> Statistics:
+        """What the interpretation of functions has cost since this was asked last."""
+        return sum(map(take_statistics, self._projects.values()), Statistics())
 
     def symbol(self, path: str, offset: int) -> str:
         """The qualified name of what encloses a place."""

@@ -40,13 +40,15 @@ def _resource(row: Resource, facts: Facts) -> Iterator[str]:
     if facts["is"] != "class":  # named by the call that acquires it: there is no class to look at
         return
     members = facts["members"]
-    for name in (row.release, *row.others):
+    for name in (row.release, *row.others, *row.needs_entering, *row.coroutines, *row.gives_tools):
         if name and "." not in name and name not in members:
             yield f"`{name}` is no method of it; it has {_closers(members)}"
     if row.release in members and "." not in row.release:
         found = members[row.release] == "async"
         if found != row.async_:
             yield f"`{row.release}` {'has to' if found else 'need not'} be awaited: write `async = {_toml(found)}`"
+    for name in (each for each in row.coroutines if members.get(each, "async") != "async"):
+        yield f"`{name}` is no coroutine function"
     for key, claim, method in (("with", row.with_, "__exit__"), ("async-with", row.async_with, "__aexit__")):
         if (claim == "absent") != (method not in members):
             yield f'`{key}` is "{claim}" but `{method}` is {"there" if method in members else "missing"}'
@@ -100,7 +102,8 @@ def _effect(row: Effect, facts: Facts) -> Iterator[str]:
         if list(row.params) != named:
             yield f"`params` is {list(row.params)} but the positional parameters are {positional}"
     if "parameters" in facts and "" not in facts["parameters"]:
-        unknown = sorted({*row.owns, *row.retains, *row.borrows, *row.registers} - {*facts["parameters"]})
+        named = {*row.owns, *row.retains, *row.borrows, *row.registers, *row.entered}
+        unknown = sorted(named - {*facts["parameters"]})
         if unknown:
             yield f"no such parameters: {', '.join(unknown)}; it has {', '.join(facts['parameters'])}"
 

@@ -192,8 +192,8 @@ def _catches(values: Values, scope: Scope, handler: Handler) -> bool | None:
     for one in types:
         target = values.project.resolve(scope, one)
         if isinstance(target, ClassFacts):
-            names += values.project.lineage(target).libraries
-        elif isinstance(target, Library):
+            continue  # a class of the project is neither: what closes a generator is none of its objects
+        if isinstance(target, Library):
             names.append(target.name)
         else:
             return None

@@ -1,15 +1,17 @@
 """Tasks that go on running when the function that answers for them is done.
 
-Five shapes, each certain by itself: what is still pending after the first of several has completed, and nobody looks at
-it; a closer that asks its task to stop and returns before the task has heard of it; siblings that are cancelled on one
-way out and not when one of them raises; a task that an async generator starts and polls while its reader may leave; an
-endless task in an attribute that the class's closer does not mention.
+Eight shapes, each certain by itself: what is still pending after the first of several has completed, and nobody looks
+at it; a closer that asks its task to stop and returns before the task has heard of it; siblings that are cancelled on
+one way out and not when one of them raises; a task that an async generator starts and polls while its reader may leave;
+an endless task in an attribute that the class's closer does not mention; one that `async with` ends and `close` does
+not; a task of an object's own method that nobody holds, so that the closer of the object cannot end it; and closing
+itself as a task that nobody holds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -32,6 +34,7 @@ from toollint.syntax import (
     Evaluate,
     Expr,
     For,
+    Lambda,
     Name,
     Node,
     Raise,
@@ -54,10 +57,15 @@ from toollint.syntax import (
 _WORDS = frozenset({b"create_task", b"ensure_future"})
 _STARTS = frozenset({Library("asyncio.create_task"), Library("asyncio.ensure_future")})
 _LOOPS = frozenset({"loop", "_loop", "event_loop", "get_running_loop", "get_event_loop"})
+_HANDLES = frozenset({"add_signal_handler", "signal"})
+"""Functions that are given what handles a signal."""
 _LOOKS = frozenset({"done", "result", "exception", "cancelled", "get_name", "set_name"})
 """What can be asked of a task without ending it."""
 
-Shape = Literal["pending", "cancelled", "siblings", "generator", "forgotten"]
+_LEAVES = frozenset({"all_tasks", "exit", "_exit"})
+"""What reaches every task, or ends the process."""
+
+Shape = Literal["pending", "cancelled", "siblings", "generator", "forgotten", "spared", "untracked", "closing"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +96,9 @@ class Leftover:
                 continue
             here = _Here(values, code, code.function)
             yield from here.forgotten()
+            yield from here.spared()
+            yield from here.untracked()
+            yield from here.closing()
             if code.function.node.is_async:
                 if not _is_whole_program(code.function):
                     yield from here.pending()
@@ -205,10 +216,14 @@ class _Here:
     def coroutine(self, start: Expr) -> FunctionFacts | None:
         """The coroutine function of the project that a task runs."""
         call = last_call(start)
-        given = callee(call.args[0].value) if call is not None and call.args else None
+        coroutine = call.args[0].value if call is not None and call.args else None
+        found = self.function.scope.bindings.get(coroutine.id, ()) if isinstance(coroutine, Name) else ()
+        if len(found) == 1 and isinstance(found[0], Assigned):
+            coroutine = found[0].stmt.value
+        given = callee(coroutine) if coroutine is not None else None
         target = self.values.of(self.code.scope, given) if given is not None else None
-        found = target.function if isinstance(target, Method) else target
-        return found if isinstance(found, FunctionFacts) else None
+        runs = target.function if isinstance(target, Method) else target
+        return runs if isinstance(runs, FunctionFacts) else None
 
     def waits_after(self, stmt: Stmt) -> bool:
         """Whether the function awaits anything after a statement, or in a loop around it."""
@@ -245,6 +260,82 @@ class _Here:
             if runs is not None and closer is not None and any(map(_is_endless, walk(runs.node.body, into=False))):
                 left = self.left("forgotten", stmt, f"{function.receiver}.{name}", None)
                 yield replace(left, closer=closer)
+
+    # --- ended by one closer of two
+
+    def spared(self) -> Iterator[Leftover]:
+        """``self._task = create_task(...)``, which ``__aexit__`` waits for, while ``close`` leaves it alone."""
+        cls = self.function.cls
+        leaving = cls.methods.get("__aexit__") if cls is not None else None
+        if cls is None or leaving is None or is_closer(self.function.name):
+            return
+        closers = [one for one in cls.functions if one.name in VERBS and one.node.is_async and ends_its_object(one)]
+        ending, others = self.reached(leaving), [self.reached(one) for one in closers]
+        independent = [one for one in others if leaving not in one and not any(each in ending for each in closers)]
+        for stmt in walk(self.code.block, into=False) if independent else ():
+            value = stmt.value if isinstance(stmt, Bind) and len(stmt.targets) == 1 else None
+            name = attribute_of(stmt.targets[0], self.function.receiver) if value is not None else None
+            if name is None or value is None or not self.starts(value) or self.coroutine(value) is None:
+                continue
+            ends = any(_mentions_attribute(one, name) for one in ending) and any(map(_waits, _nodes(ending)))
+            spare = next((one for one in independent if not any(_mentions_attribute(m, name) for m in one)), None)
+            if ends and spare is not None and any(map(_waits, _nodes(spare[:1]))):
+                left = self.left("spared", stmt, f"{self.function.receiver}.{name}", None)
+                yield replace(left, closer=spare[0])
+
+    def reached(self, method: FunctionFacts) -> list[FunctionFacts]:
+        """A method and those of its object that it calls, however far."""
+        found = [method]
+        for one in found:  # grows on the way
+            for node in walk(one.node.body):
+                called = attribute_of(prefix(node, 1), one.receiver) if isinstance(node, Chain) else None
+                helper = one.cls.methods.get(called) if called is not None and one.cls is not None else None
+                if helper is not None and helper not in found:
+                    found.append(helper)
+        return found
+
+    # --- kept nowhere
+
+    def untracked(self) -> Iterator[Leftover]:
+        """``create_task(self._work())``, held by nobody, in a class that is closed by a coroutine of its own."""
+        cls = self.function.cls
+        closer = next((one for one in cls.functions if _ends_its_object(one)), None) if cls is not None else None
+        if cls is None or closer is None or is_closer(self.function.name) or _mentions_any(cls, _LEAVES):
+            return
+        for stmt, start in self.unheld(self.code.block):
+            runs = self.coroutine(start) if closer.node.is_async else None
+            own = runs is not None and runs.cls is not None and runs.cls in self.values.project.lineage(cls).classes
+            if own and runs is not None and not is_closer(runs.name) and any(map(_waits, walk(runs.node.body))):
+                left = self.left("untracked", stmt, f"{self.function.receiver}.{runs.name}", None)
+                yield replace(left, closer=closer)
+
+    def closing(self) -> Iterator[Leftover]:
+        """``create_task(self.close())``, held by nobody, in a function that does not wait for it."""
+        able = not self.function.node.is_async and self.function.name != "__del__"  # a coroutine may be what it ends
+        for stmt, start in self.unheld((*(self.code.block if able else ()), *self.handlers())):
+            runs = self.coroutine(start)
+            ends = runs is not None and is_closer(runs.name) and any(map(_waits, walk(runs.node.body)))
+            if runs is not None and ends and not _tells_at_the_end(runs):
+                yield self.left("closing", stmt, runs.name, None)
+
+    def handlers(self) -> Iterator[Evaluate]:
+        """What the lambdas do that are given to handle signals."""
+        for node in walk(self.code.block, into=False):
+            call = last_call(node) if isinstance(node, Chain) and last_name(node) in _HANDLES else None
+            for arg in call.args if call is not None else ():
+                if isinstance(arg.value, Lambda):
+                    yield Evaluate(arg.value.body, arg.value.body.start, arg.value.body.end)
+
+    def unheld(self, block: tuple[Stmt, ...]) -> Iterator[tuple[Stmt, Expr]]:
+        """The statements that start a task and keep it nowhere, and what starts it; a callback holds no task."""
+        for stmt in walk(block, into=False):
+            if isinstance(stmt, Evaluate) and self.starts(stmt.value):
+                yield stmt, stmt.value
+            elif isinstance(stmt, Bind) and len(stmt.targets) == 1 and isinstance(stmt.targets[0], Name):
+                name, started = stmt.targets[0].id, self.made(stmt.targets[0].id, several=False)
+                held = started is not stmt or self.is_ended(name, set(), frozenset({"add_done_callback"}))
+                if stmt.value is not None and not held:
+                    yield stmt, stmt.value
 
     def is_mentioned(self, name: str) -> bool:
         """Whether the project does anything with an attribute of that name but to assign it and to look at the task."""
@@ -328,14 +419,14 @@ class _Here:
             return True
         return isinstance(called, Chain) and last_name(prefix(called, len(called.links) - 1)) in _LOOPS
 
-    def is_ended(self, name: str, innocent: set[int]) -> bool:
+    def is_ended(self, name: str, innocent: set[int], looks: frozenset[str] = frozenset()) -> bool:
         """Whether anything is done with tasks of that name but to look at them: somebody may end them."""
         for node in walk(self.function.node.body):
             if isinstance(node, Bind):
                 innocent |= {id(target) for target in node.targets}
             elif isinstance(node, Compare):
                 innocent |= {id(operand) for operand in node.operands}
-            elif isinstance(node, Chain) and isinstance(node.links[0], Attr) and node.links[0].name in _LOOKS:
+            elif isinstance(node, Chain) and isinstance(node.links[0], Attr) and node.links[0].name in _LOOKS | looks:
                 innocent.add(id(node.base))
             elif isinstance(node, Name) and node.id == name and id(node) not in innocent:
                 return True
@@ -351,6 +442,39 @@ def _closer(values: Values, cls: ClassFacts) -> FunctionFacts | None:
 
 def _ends_its_object(method: FunctionFacts) -> bool:
     return method.name in {*VERBS, "__exit__", "__aexit__"} and ends_its_object(method)
+
+
+def _nodes(functions: Sequence[FunctionFacts]) -> Iterator[Node]:
+    return (node for one in functions for node in walk(one.node.body))
+
+
+def _mentions_attribute(method: FunctionFacts, name: str) -> bool:
+    return any(_is_attribute(node, method, name) for node in walk(method.node.body))
+
+
+def _mentions_any(cls: ClassFacts, words: frozenset[str]) -> bool:
+    return any(isinstance(n, Attr | Name) and _word(n) in words for one in cls.functions for n in walk(one.node.body))
+
+
+def _word(node: Attr | Name) -> str:
+    return node.name if isinstance(node, Attr) else node.id
+
+
+def _tells_at_the_end(closer: FunctionFacts) -> bool:
+    """Whether a closer says that it is done when it is: it stops the loop, ends the process, sets an event last."""
+    for node in walk(closer.node.body):
+        if isinstance(node, Attr | Name) and _word(node) in _LEAVES:
+            return True
+        if isinstance(node, Chain) and re.search(r"loop", "".join(_words(node))) and last_name(node) == "stop":
+            return True
+    last = closer.node.body[-1]
+    while isinstance(last, Try | With):
+        last = ((last.final or last.orelse or last.body) if isinstance(last, Try) else last.body)[-1]
+    return isinstance(last, Evaluate) and last_name(last.value) in {"set", "set_result", "put_nowait"}
+
+
+def _words(chain: Chain) -> Iterator[str]:
+    yield from (_word(one) for one in (chain.base, *chain.links) if isinstance(one, Attr | Name))
 
 
 def _is_endless(node: Node) -> bool:

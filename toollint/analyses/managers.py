@@ -46,7 +46,7 @@ _DECORATED = re.compile(
     rb"(?:[ \t]*(?:@[^\r\n]*|#[^\r\n]*)?(?:\r?\n|\r))*[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)"
 )
 _MAKERS = {"contextlib.contextmanager": "sync", "contextlib.asynccontextmanager": "async"}
-_PLAIN_DECORATORS = frozenset({"staticmethod", "classmethod", "override", "final"})
+_PLAIN_DECORATORS = frozenset({"staticmethod", "classmethod", "override", "final", "abstractmethod"})
 _HARMLESS = frozenset({"dataclass", "final", "total_ordering", "runtime_checkable", "define", "frozen", "attrs"})
 """Decorators of classes that add nothing by which an object could be entered."""
 _OWN = re.compile(r"__\w+__|gen|args|kwds|func|_recreate_cm")
@@ -87,7 +87,7 @@ class Mistaken:
     @classmethod
     def find(cls, values: Values, module: ModuleFacts) -> Iterator[Mistaken]:
         """The managers of a file that are taken for what they yield, in source order."""
-        words = _words(values, module)
+        words = manager_words(values, module)
         if not words:
             return
         codes = [*code_of(module, words)]
@@ -152,7 +152,7 @@ class WrongColour:
         """The items of a file that their `with` cannot enter."""
         if b"with" not in values.project.words(module.path) or module.is_test:
             return
-        words = _words(values, module) | values.sieve.words(module.path, "acquisition")
+        words = manager_words(values, module) | values.sieve.words(module.path, "acquisition")
         for code in code_of(module, words) if words else ():
             for node in walk(code.block, into=False):
                 for item, _ in node.items if isinstance(node, With) else ():
@@ -181,7 +181,7 @@ def written(code: Code, node: Expr) -> str:
 # --- what is a manager -------------------------------------------------------------------------------------------
 
 
-def _words(values: Values, module: ModuleFacts) -> frozenset[bytes]:
+def manager_words(values: Values, module: ModuleFacts) -> frozenset[bytes]:
     """The identifiers by which a file can call something that gives a manager."""
     if module.is_test:
         return frozenset()
@@ -219,7 +219,7 @@ def _manager(values: Values, code: Code, call: Chain) -> Manager | None:
     target = values.of(code.scope, callee(call))
     function = target.function if isinstance(target, Method) else target
     if isinstance(function, FunctionFacts):
-        colour = _colour_of(values, function)
+        colour = colour_of(values, function)
         return Manager(call, code, colour, function=function) if colour else None
     row = values.catalog.acquisition(target.name) if isinstance(target, Library) else None
     if row is None or not row.generator:
@@ -228,7 +228,12 @@ def _manager(values: Values, code: Code, call: Chain) -> Manager | None:
     return Manager(call, code, row.manager, role=kind.role if kind is not None else "")
 
 
-def _colour_of(values: Values, function: FunctionFacts) -> str:
+def generated_by(values: Values, code: Code, call: Expr) -> bool:
+    """Whether a call gives the manager of a decorated generator: what it yields is never the manager itself."""
+    return isinstance(call, Chain) and _manager(values, code, call) is not None
+
+
+def colour_of(values: Values, function: FunctionFacts) -> str:
     """The colour of the manager that a decorated generator gives; empty where it gives none for certain."""
     others = [one for one in function.decorators if last_name(one) not in _PLAIN_DECORATORS]
     targets = [values.project.resolve(function.outer, one) for one in others]

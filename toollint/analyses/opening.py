@@ -33,6 +33,7 @@ from toollint.syntax import (
     Expr,
     For,
     If,
+    Lambda,
     Match,
     Name,
     Raise,
@@ -42,8 +43,10 @@ from toollint.syntax import (
     Try,
     While,
     With,
+    Yield,
     attribute_of,
     callee,
+    is_name,
     last_name,
     prefix,
     walk,
@@ -82,6 +85,25 @@ class Failure(NamedTuple):
     open: State
     word: str
     node: Expr | Stmt
+
+
+class Stack(NamedTuple):
+    """A local exit stack that is filled and then given away, whole, by the last statement that uses it.
+
+    ``opening`` makes it, by the call ``made``; ``uses`` are the statements from there to the last one, and ``given`` is
+    the name where that gives it away.
+    """
+
+    name: str
+    opening: Bind
+    made: Expr
+    uses: Block
+    given: Name
+
+    @property
+    def enters(self) -> str:
+        """How it is entered."""
+        return "async with" if "Async" in last_name(self.made) else "with"
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +157,12 @@ class Opening:
             for node in walk(enter.node.body)
         )
 
+    @cached_property
+    def stack(self) -> Stack | None:
+        """The local stack that the failure loses, where a `with` around its statements is all that is missing."""
+        lost = [one.name for one in self.failure.open if one.what == "stack"] if self.failure is not None else []
+        return _stack(self.function, lost[0]) if len(lost) == 1 else None
+
     @property
     def _is_looked_after(self) -> bool:
         """Whether the function cleans up somewhere, or a caller does when the call fails."""
@@ -177,6 +205,52 @@ def _is_word(word: bytes) -> bool:
         word in {b"ExitStack", b"AsyncExitStack", b"__enter__", b"__aenter__"}
         or _OPENERS.fullmatch(word.decode()) is not None
     )
+
+
+# --- a stack that only wants a `with` ----------------------------------------------------------------------------
+
+
+def _stack(function: FunctionFacts, name: str) -> Stack | None:
+    body = function.node.body
+    if any(isinstance(node, Def | Class | Lambda | Yield) and _mentions(node, name) for node in walk(body, into=False)):
+        return None
+    for index, stmt in enumerate(body):
+        if isinstance(stmt, Bind) and len(stmt.targets) == 1 and is_name(stmt.targets[0], name):
+            uses = [i for i, other in enumerate(body) if i > index and _mentions(other, name)]
+            if stmt.value is None or not uses or any(_mentions(other, name) for other in body[:index]):
+                return None
+            given = _given_away(body[index + 1 : uses[-1] + 1], name)
+            rest = walk(body[uses[-1] + 1 :])
+            if given is None or any(isinstance(node, Call | Await | Raise) for node in rest):
+                return None
+            return Stack(name, stmt, stmt.value, body[index + 1 : uses[-1] + 1], given)
+    return None
+
+
+def _given_away(block: Block, name: str) -> Name | None:
+    """Where the last statement returns or stores a stack that all others only put something into."""
+    *others, last = block
+    value = last.value if isinstance(last, Return | Bind) else None
+    inside = [node for node in walk(value) if is_name(node, name)]
+    filled = {
+        id(node.base)
+        for node in walk(*others)
+        if isinstance(node, Chain) and isinstance(node.links[0], Attr) and node.links[0].name in _FILLS
+    }
+    bare = [node for node in walk(*others) if is_name(node, name) and id(node) not in filled]
+    kept = isinstance(last, Bind) and not last.op and all(isinstance(target, Chain) for target in last.targets)
+    only = inside[0] if len(inside) == 1 and (kept or isinstance(last, Return)) and not bare else None
+    plain = isinstance(only, Name) and only.end - only.start == len(name) and not _is_called_on(value, only)
+    return only if isinstance(only, Name) and plain else None
+
+
+def _is_called_on(value: Expr | None, name: Name) -> bool:
+    """Whether an expression takes an attribute of what a name holds, rather than hands it on."""
+    return any(isinstance(node, Chain) and node.base is name for node in walk(value))
+
+
+def _mentions(node: Stmt | Lambda | Yield, name: str) -> bool:
+    return any(is_name(part, name) for part in walk(node))
 
 
 # --- one run through the function --------------------------------------------------------------------------------

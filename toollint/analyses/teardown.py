@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import NamedTuple, TypeGuard
 
 from toollint.analyses.closers import OPENERS, VERBS, ends_its_object
+from toollint.analyses.driven import Driven, driven, working
 from toollint.analyses.lending import is_lent_out
 from toollint.analyses.ownership import Owned, Owner
 from toollint.analyses.release import ANYTHING, Held, is_closer, may_be_released_outside, may_release
@@ -95,6 +96,13 @@ class Ghost(NamedTuple):
     place: Place
     attribute: str
     others: tuple[Place, ...] = ()
+
+
+class Abandoned(NamedTuple):
+    """An iterator that the class reads and that its closer, which does its work in ``function``, leaves as it is."""
+
+    function: FunctionFacts
+    iterator: Driven
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +220,19 @@ class Teardown:
                     seen.add(helper)
                     left.append((helper, depth + 1))
 
+    @cached_property
+    def abandoned(self) -> tuple[Abandoned, ...]:
+        """The iterators that the class reads for others and that no closer looks at."""
+        closers = [one for one in self.closers if one.name in _OF_LIFE]
+        if not closers or not self.owner.lineage.known:
+            return ()
+        inside = [method for closer in (*self.closers, *self.inherited) for method in self._with_helpers(closer)]
+        return tuple(
+            Abandoned(working(self.owner.values, self.cls, _of_colour(closers, one)), one)
+            for one in driven(self.owner.values, self.cls)
+            if not any(_mentions(method, one.attribute) for method in inside)
+        )
+
     # --- what they may skip
 
     @cached_property
@@ -282,6 +303,11 @@ class Teardown:
 def _closers_among(functions: Sequence[FunctionFacts]) -> tuple[FunctionFacts, ...]:
     found = [one for one in functions if is_closer(one.name) and one.name != "__del__" and ends_its_object(one)]
     return tuple(sorted(found, key=lambda one: VERBS.index(one.name) if one.name in VERBS else len(VERBS)))
+
+
+def _of_colour(closers: Sequence[FunctionFacts], iterator: Driven) -> FunctionFacts:
+    """The closer that could end an iterator: one that may await, where that has to be awaited."""
+    return next((one for one in closers if one.node.is_async == iterator.is_async), closers[0])
 
 
 def _mentions(function: FunctionFacts, attribute: str) -> bool:

@@ -6,11 +6,16 @@ counts, answers to yes-or-no questions) needs it no more; whatever else mentions
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 from toollint.syntax import (
     Attr,
+    Await,
+    Binary,
     Bind,
+    Bool,
     Call,
     Chain,
     Class,
@@ -29,6 +34,7 @@ from toollint.syntax import (
     Node,
     Not,
     Return,
+    Star,
     Stmt,
     Walrus,
     With,
@@ -41,14 +47,24 @@ from toollint.syntax import (
 _READ = frozenset(
     {
         *("fetchall", "fetchone", "fetchmany", "fetchval", "rowcount", "lastrowid", "total_changes", "description"),
-        *("keys", "items", "tolist", "to_dict"),
+        *("keys", "items", "tolist", "to_dict", "text", "content", "status_code", "status", "reason"),
     }
 )
 """Attributes and methods that give plain values."""
+_READS = frozenset(
+    {
+        *("read", "readline", "readlines", "recv", "json", "decode", "fetchrow", "getvalue", "ping", "count"),
+        *("count_documents", "estimated_document_count", "find_one", "insert_one", "insert_many", "commit", "rollback"),
+        *("list_collection_names", "list_database_names", "is_connected", "isOpened", "fileno", "tell", "getsockname"),
+    }
+)
+"""Methods that give plain values where they are called; the attribute alone may be anything."""
 _EAGER = frozenset({"list", "tuple", "set", "dict", "frozenset", "sorted", "len", "bool", "int", "str", "float"}) | {
     *("sum", "any", "all", "min", "max", "repr", "hasattr", "isinstance", "print")
 }
 """Builtins that are done with their argument when they return."""
+_MAKES = frozenset({"list", "tuple", "set", "dict", "frozenset", "sorted"})
+"""Those of them whose result holds what they are given by a keyword, or in a display."""
 _KEEPS = frozenset({"append", "add", "put", "put_nowait", "submit", "setdefault", "insert", "extend", "create_task"})
 """Methods that keep what they are given for later."""
 
@@ -68,23 +84,42 @@ def needs(expr: Node | None, names: frozenset[str]) -> bool:
         parts = tuple(value for _, value in expr.items)
     elif isinstance(expr, Comprehension) and expr.kind != "generator":
         parts = expr.elements
+    elif isinstance(expr, Binary | Bool):
+        parts = expr.operands
+    elif isinstance(expr, Await | Star):
+        parts = (expr.value,)
     if parts is None:
-        return _mentions(expr, names)
+        return mentions(expr, names)
     return any(needs(part, names) for part in parts)
 
 
-def _mentions(node: Node, names: frozenset[str]) -> bool:
+def mentions(node: Node, names: AbstractSet[str]) -> bool:
+    """Whether one of the names stands anywhere in a node."""
     return any(isinstance(part, Name) and part.id in names for part in walk(node))
 
 
 def _chain_needs(chain: Chain, names: frozenset[str]) -> bool:
-    if any(isinstance(link, Attr) and link.name in _READ for link in chain.links):
+    if any(isinstance(link, Attr) and link.name in _READ for link in chain.links) or _reads(chain):
         return False
-    called = callee(chain)
-    if isinstance(called, Name) and called.id in _EAGER:
-        return False
+    called, call = callee(chain), chain.links[-1]
+    if isinstance(called, Name) and called.id in _EAGER and isinstance(call, Call):
+        kept = (arg.value for arg in call.args if arg.keyword is not None or isinstance(arg.value, Collection | Dict))
+        return called.id in _MAKES and any(needs(value, names) for value in kept)
     given = (arg.value for link in chain.links if isinstance(link, Call) for arg in link.args)
     return needs(chain.base, names) or any(needs(value, names) for value in given)
+
+
+def is_eager(called: Expr) -> bool:
+    """Whether a function is done with its argument when it returns."""
+    return isinstance(called, Name) and called.id in _EAGER
+
+
+def _reads(chain: Chain) -> bool:
+    """Whether a chain calls a method that gives a plain value."""
+    return any(
+        isinstance(link, Attr) and link.name in _READS and isinstance(following, Call)
+        for link, following in itertools.pairwise(chain.links)
+    )
 
 
 def tied(block: tuple[Stmt, ...], name: str) -> frozenset[str]:
@@ -121,9 +156,9 @@ def escapes(block: tuple[Stmt, ...], names: frozenset[str]) -> Iterator[Expr | S
             stored = not all(isinstance(target, Name | Collection) for target in node.targets)
             leaves = stored and needs(node.value, names)
         elif isinstance(node, Def | Class | Lambda):
-            leaves = _mentions(node, names)
+            leaves = mentions(node, names)
         elif isinstance(node, Comprehension):
-            leaves = node.kind == "generator" and _mentions(node, names)
+            leaves = node.kind == "generator" and mentions(node, names)
         else:
             leaves = isinstance(node, Chain) and _is_kept(node, names)
         if leaves:

@@ -187,7 +187,8 @@ class Values:
     def called(self, value: Value | None, call: Call | None = None) -> Value | None:
         """What a call of ``value`` gives."""
         if isinstance(value, Library):
-            if self.catalog.acquisition(value.name) is not None:
+            row = self.catalog.acquisition(value.name)
+            if row is not None and not (row.manager and self.catalog.find("returns", value.name)):
                 found = self._acquired(value, call)
                 return None if found is None else Instance(Library(found.resource.name))
             tool = self.catalog.tool(value.name)

@@ -161,6 +161,7 @@ class Table:
             "memo": [*self._names("memoizer"), *self._names("memoized")],
             "handler": self._rows_that("handler", "starts"),
             "listener": self._rows_that("effect", "grows"),
+            "server": self._acquire({"needs_entering", "coroutines", "gives_tools"}),
         }
         for subject, names in subjects.items():
             roots: dict[str, set[str]] = {}
@@ -177,6 +178,12 @@ class Table:
         """The names, aliases too, of the rows where a field is true."""
         names = [name for name, row in self.rows[section].items() if row.get(field)]
         return [*names, *(alias for alias, name in self.aliases[section].items() if name in names)]
+
+    def _acquire(self, fields: set[str]) -> list[str]:
+        """The names of the calls, aliases too, that acquire a resource whose row has one of the fields."""
+        resources = {name for name, row in self.rows["resource"].items() if not fields.isdisjoint(row)}
+        names = {name for name, row in self.rows["acquire"].items() if row["resource"] in resources}
+        return [*names, *(alias for alias, name in self.aliases["acquire"].items() if name in names)]
 
     def _names(self, section: str) -> list[str]:
         return [*self.rows[section], *self.aliases[section]]

@@ -43,9 +43,15 @@ class Resource(NamedTuple):
     ``release`` is a method without arguments, a dotted function that takes the value (``os.close``), or empty where
     there is none or only a context manager releases. ``async_`` tells that the release must be awaited.
     ``yields`` is what entering gives: ``self`` or a word for something else. ``never`` are methods that look like a
-    release and must never be written by a fix. ``loop_bound`` tells how it is known that the object belongs to the
+    release and must never be written by a fix. ``with_commits``: the end of a ``with`` ends a transaction too, so that
+    a fix must not enter what nobody entered. ``loop_bound`` tells how it is known that the object belongs to the
     event loop that used it first and fails in another; empty where it does not. ``thread_bound``: it fails in other
-    threads than the one that opened it, unless the argument of that name is given as False.
+    threads than the one that opened it, unless the argument of that name is given as False. ``pool``: it keeps
+    connections for all who use it, and is meant to be made once and shared. ``needs_entering`` are the methods that
+    fail, or wait for ever, as long as nobody has entered or connected it. ``coroutines`` are methods that have to be
+    awaited: code that does not was written for another release. ``gives_tools`` are the members that give tools which
+    work only as long as it is open. ``task_bound`` tells how it is known that only the task that entered it may leave
+    it. ``after_release``: what using it then does, where that is known.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Resource(NamedTuple):
     with_: With = "absent"
     async_with: With = "absent"
     with_evidence: Literal["measured", "source", "presence", ""] = ""
+    with_commits: bool = False
     yields: str = "self"
     second_close: Literal["ok", "raises", "unknown"] = "unknown"
     leak: Leak = "unknown"
@@ -67,6 +74,13 @@ class Resource(NamedTuple):
     never: tuple[str, ...] = ()
     loop_bound: Literal["measured", "source", "judged", ""] = ""
     thread_bound: str = ""
+    task_bound: Literal["measured", "source", "judged", ""] = ""
+    after_release: Literal["fails", ""] = ""
+    pool: bool = False
+    runs: bool = False
+    needs_entering: tuple[str, ...] = ()
+    coroutines: tuple[str, ...] = ()
+    gives_tools: tuple[str, ...] = ()
     deprecated: str = ""
     note: str = ""
 
@@ -79,7 +93,8 @@ class Acquisition(NamedTuple):
     not known). ``element``: where the resource is in what the call returns: a position in the tuple, a key of the
     dict, ``*`` for each item of the tuple; None where the call returns the resource itself. ``when``: the argument
     that has to be given and true; without it the call acquires nothing. ``defer``: the argument that, given as False,
-    keeps a constructor from opening what only `await` should open.
+    keeps a constructor from opening what only `await` should open. ``unless``: the argument that says how it keeps
+    its connections, or that it keeps none; given, it is not known to be a pool.
     """
 
     name: str
@@ -92,6 +107,7 @@ class Acquisition(NamedTuple):
     element: int | str | None = None
     when: str = ""
     defer: str = ""
+    unless: str = ""
 
 
 class Type(NamedTuple):
@@ -222,6 +238,7 @@ class Effect(NamedTuple):
 
     ``owns``: it takes over the release. ``retains``: it keeps the argument as long as its result lives.
     ``borrows``: it uses the argument and lets go. ``registers``: a process-wide registry keeps the argument.
+    ``entered``: the argument, or each item of it, has to be entered or connected by others.
 
     ``grows``: each call adds a listener to those that are kept; ``twice``, of the same object too. ``decorates``: the
     call gives a decorator, and what stands under it is kept. ``undo`` are the functions and methods that take a
@@ -234,6 +251,7 @@ class Effect(NamedTuple):
     retains: tuple[str, ...] = ()
     borrows: tuple[str, ...] = ()
     registers: tuple[str, ...] = ()
+    entered: tuple[str, ...] = ()
     grows: bool = False
     twice: bool = False
     decorates: bool = False

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from toollint.fixes.outline import NEWLINE, CannotFix, Piece, after_line, line_gap, outline
+from toollint.fixes.outline import NEWLINE, CannotFix, Piece, after_line, line_gap, outline, outline_by_ast
 from toollint.model import AddImport, Span
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ _COMMENT = rb"[ \t\f]*#[^\r\n]*" + NEWLINE
 _COOKIE = rb"[ \t\f]*#[^\r\n]*coding[:=][^\r\n]*" + NEWLINE
 
 _BLANK_OR_END = re.compile(_BLANK + rb"|[ \t\f]*\Z")
+_NO_PLAIN_LIST = re.compile(rb"[(\\\r\n;*]")
+
+MAX_LINE = 88
+"""Columns up to which a name is added to a line of imports."""
+
 _FIXED = rb"(?:(?:%b|%b)?%b|(?=#!)%b)?" % (_BLANK, _COMMENT, _COOKIE, _COMMENT)
 """What has to stay in the first two lines: an encoding, or the program that runs the file."""
 _HEADER = re.compile(_FIXED + rb"(?:(?:%b)*(?:%b)+(?=%b|\Z))*" % (_BLANK, _COMMENT, _BLANK))
@@ -105,16 +110,44 @@ def _insertion(source: Source, step: AddImport, ahead: Iterable[Piece]) -> tuple
     line = f"import {step.module}" if step.name is None else f"from {step.module} import {step.name}"
     pieces = list(ahead)
     anchor, joins = _anchor(source, pieces)
-    if joins and _is_stdlib(step.module) and step.name is None:
-        beside = _beside_stdlib(source, pieces, anchor)
-        anchor = anchor if beside is None else beside
+    newline = source.newline
+    if joins and _is_stdlib(step.module):
+        joined = _joined(source, pieces, step)
+        if joined is not None:
+            return joined
+        anchor, starts_section = _beside_stdlib(source, pieces, anchor, step)
+        if starts_section and anchor is not None:
+            return Span(anchor, anchor), line + newline + newline
     header = _HEADER.match(source.utf8)
     offset = anchor if anchor is not None else header.end() if header else 0
-    newline = source.newline
     before = "" if joins or not offset else newline
     follows = _BLANK_OR_END.match(source.utf8, offset)
     after = "" if joins or follows else newline
     return Span(offset, offset), line_gap(source, offset) + before + line + newline + after
+
+
+def _joined(source: Source, pieces: Iterable[Piece], step: AddImport) -> tuple[Span, str] | None:
+    """Return the edit that adds a name to a ``from`` import of one line that imports from its module already."""
+    if step.name is None or outline_by_ast(source) is None:
+        return None
+    for piece in pieces:
+        for statement in piece.statements or ():
+            if not isinstance(statement, ast.ImportFrom) or statement.level or statement.module != step.module:
+                continue
+            text = source.utf8[slice(*piece.span)]
+            if len(text) + len(step.name) + 2 > MAX_LINE or _NO_PLAIN_LIST.search(text):
+                continue
+            after = next((each for each in statement.names if _rank(each.name) > _rank(step.name)), None)
+            if after is None:
+                return Span(piece.span.end, piece.span.end), f", {step.name}"
+            start = source.line_starts[after.lineno - 1] + after.col_offset
+            return Span(start, start), f"{step.name}, "
+    return None
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """Order names as import sorters do: constants, classes, functions."""
+    return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name)
 
 
 def _anchor(source: Source, ahead: Iterable[Piece]) -> tuple[int | None, bool]:
@@ -140,18 +173,42 @@ def _anchor(source: Source, ahead: Iterable[Piece]) -> tuple[int | None, bool]:
     return offset, joins
 
 
-def _beside_stdlib(source: Source, pieces: Iterable[Piece], below: int | None) -> int | None:
-    """Return where a plain import of the standard library stands among its like: import sorters leave it there."""
+def _beside_stdlib(
+    source: Source, pieces: Iterable[Piece], below: int | None, step: AddImport
+) -> tuple[int | None, bool]:
+    """Return where an import of the standard library stands among its like: import sorters leave it there.
+
+    The flag says that it is the first of them, and stands above all other imports.
+    """
     block = [piece for piece in pieces if piece.statements and below is not None and piece.span.end <= below]
     stdlib = [piece for piece in block if all(map(_imports_stdlib, piece.statements or ()))]
     plain = [piece for piece in stdlib if all(isinstance(each, ast.Import) for each in piece.statements or ())]
-    if plain:
-        return after_line(source, plain[-1].span.end)
-    if not stdlib:
-        return None
-    start = stdlib[0].span.start
+    froms = [piece for piece in stdlib if piece not in plain]
+    if step.name is None:
+        last, first = plain[-1:], stdlib[:1]
+    else:
+        ahead = [piece for piece in froms if _module(piece) <= step.module]
+        imports = [piece for piece in block if any(map(_is_import, piece.statements or ()))]
+        last, first = ahead[-1:] or (plain[-1:] if not froms else []), froms[:1] or imports[:1]
+    if last:
+        return after_line(source, last[0].span.end), False
+    if not first or _has_text_above(source, first[0].span.start):
+        return below, False
+    return first[0].span.start, first[0] not in stdlib
+
+
+def _module(piece: Piece) -> str:
+    return next((each.module or "" for each in piece.statements or () if isinstance(each, ast.ImportFrom)), "")
+
+
+def _is_import(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Import | ast.ImportFrom) and not _is_future((statement,))
+
+
+def _has_text_above(source: Source, start: int) -> bool:
+    """Whether a comment stands right above an import, or something in its line."""
     above = source.utf8[:start].splitlines(keepends=True)
-    return None if above and (above[-1].strip().startswith(b"#") or not above[-1].endswith((b"\n", b"\r"))) else start
+    return bool(above) and (above[-1].strip().startswith(b"#") or not above[-1].endswith((b"\n", b"\r")))
 
 
 def _imports_stdlib(statement: ast.stmt) -> bool:

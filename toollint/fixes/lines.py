@@ -113,9 +113,11 @@ def surround(source: Source, step: Surround) -> list[Change]:
         raise CannotFix("tabs and spaces are mixed in the indentation")
     before = block_text(source, step.before, block.indent, block.unit)
     after = block_text(source, step.after, block.indent, block.unit)
+    indented, gap = (block, []) if step.head is None else _below_head(source, block, step.head.span)
     return [
-        *_insertion(source, block.line, before, BEFORE),
-        *(Change(Span(line, line), block.unit, INDENT) for line in _lines_to_indent(source, block)),
+        *_insertion(source, indented.line, before, BEFORE),
+        *gap,
+        *(Change(Span(line, line), block.unit, INDENT) for line in _lines_to_indent(source, indented)),
         *_insertion(source, block.below, after, at_end(step.place.span.start, around=True)),
     ]
 
@@ -129,6 +131,24 @@ def settled(source: Source, changes: Iterable[Change]) -> list[Change]:
         for change in ordered
         if change.order != INDENT or not any(_takes(source, other, change.span.start) for other in replaced)
     ]
+
+
+def _below_head(source: Source, block: _Block, span: Span) -> tuple[_Block, list[Change]]:
+    """Return the block with the comments below its head, and the edit that takes blank lines above these away.
+
+    Raises:
+        CannotFix: the head is not the statement right above.
+    """
+    head = _block(source, span)
+    newline = _NEWLINE.match(source.utf8, head.end)
+    start = newline.end() if newline else head.end
+    if head.indent != block.indent or any(start <= line.start < block.line for line in lexer.scan(source.utf8)[0]):
+        raise CannotFix("the head is not right above the statements")
+    first = start
+    while first < block.line and (blank := _BLANK.match(source.utf8, first)):
+        first = blank.end()
+    gap = [Change(Span(start, first), "", TEXT)] if start < first else []
+    return block._replace(line=first, start=first), gap
 
 
 def _added_by(source: Source, around: Surround | None) -> str:
@@ -154,8 +174,18 @@ def _deletion(source: Source, block: _Block, span: Span, around: Surround | None
         raise CannotFix("nothing would be left in the block")
     if not block.line or (around and around.place.span.start == span.start):
         return Change(Span(block.line, block.below), "", TEXT)
-    newline = 2 if source.utf8.endswith(b"\r\n", 0, block.line) else 1
-    return Change(Span(block.line - newline, block.end), "", TEXT)
+    start = _above_blank_lines(source, block.line) if _BLANK.match(source.utf8, block.below) else block.line
+    newline = 2 if source.utf8.endswith(b"\r\n", 0, start) else 1
+    return Change(Span(start - newline, block.end), "", TEXT)
+
+
+def _above_blank_lines(source: Source, line: int) -> int:
+    """Return where the blank lines start that are right above a line: below what goes, one more would stand."""
+    starts = source.line_starts
+    index = bisect.bisect_left(starts, line)
+    while index > 1 and not source.utf8[starts[index - 1] : starts[index]].strip():
+        index -= 1
+    return starts[index]
 
 
 def _lines_to_indent(source: Source, block: _Block) -> Iterator[int]:

@@ -6,8 +6,9 @@ its users, who did everything right, have no way to find out. OpenHands closed i
 of each open, a log reader joined its thread and kept the log stream, strands joined its thread and kept the event loop
 (three descriptors a client), browser-use stopped the cloud browser and kept the HTTP pool. openai-agents closed its
 providers in a loop that the first failure ended, and returned from `shutdown` early where tracing had been switched off
-after its threads were started. PraisonAI's `close` closed `_mcp_clients`, which nothing in the program ever set. Of 206
-leaks that people fixed, 20 were closers that missed or skipped a member: no other shape is as certain.
+after its threads were started. PraisonAI's `close` closed `_mcp_clients`, which nothing in the program ever set.
+langgraph's run stream closed its mux on `abort` and left the graph's iterator where it was, so the nodes went on
+running. Of 206 leaks that people fixed, 20 were closers that missed or skipped a member: no other shape is as certain.
 
 ## Bad
 ```python
@@ -49,14 +50,15 @@ Extends the closer: what was opened last is released first, and each release com
 closer does itself with the attribute stays before its release, and a guard against a second call before all. Unsafe:
 the closer does more than before. Only shown where the release has to be awaited and the closer cannot, where the closer
 is inherited, where it uses the attribute and then forgets it, where nothing ends what the release would wait for, and
-for loops and early returns.
+for loops and early returns. For an iterator the help says what to call.
 
 ## Not reported
 Tests. Classes with a base that is not known, or whose only closer is a library's; an attribute that any method of the
 class releases, that code elsewhere closes, or that is given to something which may close it; cursors and channels of a
 connection that the class holds; clients of model providers; what callers may hand in. Loops whose calls are not awaited
 or are guarded inside the loop. Early returns on flags of the object's own life (`_closed`, `_started`, ownership).
-Attributes that anything in the project could set, by whatever means.
+Attributes that anything in the project could set, by whatever means. Iterators that the class only passes on, loops
+over to their end, or replaces; that a closer mentions; or that whoever makes the object closes.
 """
 
 from collections.abc import Iterator
@@ -64,7 +66,7 @@ from collections.abc import Iterator
 from toollint.analyses.extension import Extension
 from toollint.analyses.missing_closer import acquired, called_release, growth, release_lines, short
 from toollint.analyses.ownership import Owned
-from toollint.analyses.teardown import Ghost, Loop, Skip, Teardown
+from toollint.analyses.teardown import Abandoned, Ghost, Loop, Skip, Teardown
 from toollint.facts import FunctionFacts
 from toollint.model import Finding, Note, Repair, Role, Safety, Severity, rule
 
@@ -77,6 +79,8 @@ def check(teardown: Teardown) -> Iterator[Finding]:
         by_closer.setdefault(teardown.where(owned), []).append(owned)
     for closer, missed in by_closer.items():
         yield _inherited(teardown, missed) if closer is None else _missed(teardown, closer, missed)
+    for abandoned in teardown.abandoned:
+        yield _abandoned(teardown, abandoned)
     for loop in teardown.loops:
         yield _loop(loop)
     for skip in teardown.skips:
@@ -137,6 +141,22 @@ def _extended(extension: Extension) -> Repair:
     if obstacle:
         return Repair(title, Safety.DISPLAY, why=obstacle, recipe="\n".join(extension.lines) + "\n")
     return Repair(title, Safety.UNSAFE, extension.steps, why=f"`{name}` does more than before")
+
+
+def _abandoned(teardown: Teardown, found: Abandoned) -> Finding:
+    iterator, name = found.iterator, f"self.{found.iterator.attribute}"
+    call = f"await {name}.aclose()" if iterator.is_async else f"{name}.close()"
+    return Finding(
+        found.function.place,
+        f"`{found.function.name}` of `{teardown.cls.name}` drops the iterator `{name}` unclosed",
+        label="leaves the iterator as it is",
+        related=[
+            Note(iterator.given, "given here", Role.ACQUIRED),
+            Note(iterator.read, "read here, by nobody else", Role.ESCAPES),
+        ],
+        notes=["a generator that is left half-way keeps what it holds, and what it started goes on"],
+        help=f"call `{call}` in `{found.function.name}`, if it has one",
+    )
 
 
 # --- what may be skipped -----------------------------------------------------------------------------------------

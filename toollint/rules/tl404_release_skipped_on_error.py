@@ -7,6 +7,9 @@ dagster flooded its own connection pool that way (dagster#34154), redis lost a s
 because the `except` around the connection named one class of errors and the check raised another. So do a close that
 stands only in an `except`, and a gap between the opening and its `try`.
 
+The library need not be known: what a function makes by a call and closes itself on one path, it has to close on every
+other; and a generator that closes what it was given after its last `yield` has to do so for who stops early.
+
 ## Bad
 ```python
 import psycopg
@@ -21,35 +24,46 @@ def count(dsn: str) -> int:
 
 ## Good
 ```python
+from contextlib import closing
+
 import psycopg
 
 
 def count(dsn: str) -> int:
-    conn = psycopg.connect(dsn)
-    try:
+    with closing(psycopg.connect(dsn)) as conn:
         row = conn.execute("select count(*) from jobs").fetchone()
-        return row[0]
-    finally:
-        conn.close()
+    return row[0]
 ```
+
+## Fix
+Opens it in its own `with`, or in `closing(...)` where that does more than close: the end of psycopg's `with` commits,
+and what was never committed has to stay so. The block holds what stands between the opening and the close, which goes.
+Safe where the two stand beside each other, the close is the last use, and nothing leaves the statements between; unsafe
+where other closes have to go, or nothing is known of what is closed. A release of another name, and a `try` that is
+there already, get a `finally`: unsafe, because a handler then meets it closed. None where anything else may use the
+resource, or it is not plain which statements those are.
 
 ## Options
 `files` (default false): report plain files too. They are closed as soon as nothing refers to them, and ruff's SIM115
 asks for a `with` around each of them.
+`rare` (default false): report also what only a rare failure loses: the cancellation of a task that holds a resource of
+medium weight, and calls that are not known to fail: `os.pipe()`, `build(config)`.
 
 ## Not reported
 What is never released, however the function ends (TL405, TL413); what some way through the function hands to somebody
 else and none releases, unless its own `connect` or `login` failed; failures that do not happen: attributes, arithmetic,
 `len`, loggers, methods of plain values, the closing calls themselves; a failure of the resource's own method, or of
-another opening, where a handler around it closes, whatever it catches; a `yield` in a context manager (TL406);
-resources of low weight, threads, processes, cursors; functions that are too tangled to be followed; tests.
+another opening, where a handler around it closes, whatever it catches; a `yield` in a context manager (TL406); of what
+nothing else is known: what comes of a parameter, a `with`, a getter or an `open`, and an early `return`; resources of
+low weight, threads, processes, cursors; functions that are too tangled to be followed; tests.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from toollint.analyses.lifetimes.unreleased import Unreleased
-from toollint.model import Default, Finding, Severity, rule
+from toollint.analyses.wrapping import repairs
+from toollint.model import Default, Finding, Safety, Severity, rule
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,7 @@ class Options:
     """What the rule counts as a resource."""
 
     files: bool = False
+    rare: bool = False
 
 
 @rule(
@@ -65,6 +80,7 @@ class Options:
     subject=Unreleased,
     severity=Severity.WARNING,
     default=Default.PREVIEW,
+    fix=Safety.SAFE,
     options=Options,
 )
 def check(found: Unreleased, options: Options) -> Iterator[Finding]:
@@ -74,6 +90,8 @@ def check(found: Unreleased, options: Options) -> Iterator[Finding]:
         return
     if not leak.released and not found.is_unfinished:
         return
+    if not found.is_likely and not options.rare:
+        return
     yield Finding(
         leak.place,
         f"`{found.name}` is not {found.closed} if {_event(found)}",
@@ -81,6 +99,7 @@ def check(found: Unreleased, options: Options) -> Iterator[Finding]:
         related=found.lost,
         notes=[found.note],
         help=found.advice,
+        fixes=repairs(leak, found.values),
     )
 
 

@@ -34,20 +34,26 @@ def count_jobs(state: str) -> str:
         return str(row[0])
 ```
 
+## Fix
+Opens it in a `with` around exactly the statements that need it open, as TL404 does; unsafe, because whoever goes on
+using it finds it closed. None where a value that may need it, as a cursor, leaves these statements.
+
 ## Not reported
 Functions that nothing is known to call again and again (TL413); what any way through the function returns, stores, or
 hands to a call that may keep it, is theirs on that way; what only a failure leaves open (TL404); plain files, which are
-closed as soon as nothing refers to them; resources of low weight, SDK clients of model providers, threads, processes;
+closed as soon as nothing refers to them; engines and pools that are never released (TL409), and what runs by itself and
+is never stopped (TL410); resources of low weight, SDK clients of model providers, threads, processes;
 functions that are too tangled to be followed; tests.
 """
 
 from collections.abc import Iterator
 
 from toollint.analyses.lifetimes.unreleased import Unreleased
-from toollint.model import Finding, Note, Role, Severity, rule
+from toollint.analyses.wrapping import repairs
+from toollint.model import Finding, Note, Role, Safety, Severity, rule
 
 
-@rule("TL405", "unreleased-resource-in-tool", subject=Unreleased, severity=Severity.WARNING)
+@rule("TL405", "unreleased-resource-in-tool", subject=Unreleased, severity=Severity.WARNING, fix=Safety.UNSAFE)
 def check(found: Unreleased) -> Iterator[Finding]:
     """Report what an ordinary way through a tool leaves open."""
     leak = found.leak
@@ -63,4 +69,5 @@ def check(found: Unreleased) -> Iterator[Finding]:
         related=[*found.lost, Note(invoked.place, f"runs once for each {invoked.event}", Role.REGISTERED)],
         notes=[f"each {invoked.event} leaves one behind: {found.note}"],
         help=f"{found.advice}; or open one at start-up and share it",
+        fixes=repairs(leak, found.values),
     )

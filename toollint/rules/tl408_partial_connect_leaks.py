@@ -37,8 +37,9 @@ async def connect(server: StdioServerParameters) -> tuple[ClientSession, AsyncEx
 ```
 
 ## Fix
-Only shown: everything opens inside `async with AsyncExitStack() as stack:`, and `stack.pop_all()` keeps it open only
-when all has gone well.
+Everything opens inside `async with AsyncExitStack() as stack:`, and `stack.pop_all()` keeps it open only when all has
+gone well. Unsafe, because a failure then closes what is open before anybody sees it; offered where a local stack is
+filled and, by the last statement that uses it, returned or stored. Only shown for all else.
 
 ## Not reported
 A single thing that a method other than `__enter__` and `__aenter__` opens into an attribute: whoever gets the error may
@@ -50,8 +51,9 @@ first use on, or goes by itself when it is dropped; constructors (TL103); tests.
 from collections.abc import Iterator
 
 from toollint.analyses.opening import Failure, Opened, Opening
-from toollint.model import Default, Finding, Note, Repair, Role, Safety, Severity, rule
+from toollint.model import Default, Finding, Note, Repair, Replace, Role, Safety, Severity, Surround, rule
 
+_TITLE = "open everything inside an exit stack"
 _RECIPE = """\
 {word} {maker}() as stack:
     ...  # open everything by {enter}
@@ -65,7 +67,7 @@ _RECIPE = """\
     subject=Opening,
     severity=Severity.WARNING,
     default=Default.PREVIEW,
-    fix=Safety.DISPLAY,
+    fix=Safety.UNSAFE,
 )
 def check(opening: Opening) -> Iterator[Finding]:
     """Report a function that may stop halfway and leave open what it has opened."""
@@ -103,9 +105,29 @@ def _note(opening: Opening) -> str:
 
 
 def _repair(opening: Opening) -> Repair:
+    return _in_a_with(opening) or _recipe(opening)
+
+
+def _in_a_with(opening: Opening) -> Repair | None:
+    """The local stack becomes the `with` around the statements that fill it, and is emptied where it is given away."""
+    stack = opening.stack
+    if stack is None:
+        return None
+    at, first, last = opening.function.at, stack.uses[0], stack.uses[-1]
+    head = at(stack.opening.start, stack.opening.end)
+    steps = (
+        Replace(at(stack.opening.start, stack.made.start), f"{stack.enters} "),
+        Replace(at(stack.opening.end, stack.opening.end), f" as {stack.name}:"),
+        Surround(at(first.start, last.end), (), (), head),
+        Replace(at(stack.given.end, stack.given.end), ".pop_all()"),
+    )
+    return Repair(_TITLE, Safety.UNSAFE, steps, why="a failure closes what is open before anybody sees it")
+
+
+def _recipe(opening: Opening) -> Repair:
     if opening.function.node.is_async:
         names = ("async with", "AsyncExitStack", "`await stack.enter_async_context(...)`", "`await stack.aclose()`")
     else:
         names = ("with", "ExitStack", "`stack.enter_context(...)`", "`stack.close()`")
     recipe = _RECIPE.format(**dict(zip(("word", "maker", "enter", "close"), names, strict=True)))
-    return Repair("open everything inside an exit stack", Safety.DISPLAY, recipe=recipe)
+    return Repair(_TITLE, Safety.DISPLAY, recipe=recipe)

@@ -5,6 +5,8 @@ Nobody else can close what a function has opened, kept in a local name, and neit
 commonest form is the early `return`, which the author of the `close()` at the end did not think of; then the loop that
 opens one in each round and closes the last, and the resource that never had a name (`connect(dsn).execute(query)`).
 
+An object of a class of the project counts as well, where its constructor opens something and it has a closer.
+
 ## Bad
 ```python
 import sqlite3
@@ -31,6 +33,11 @@ def find(path: str, key: str) -> str | None:
         return None if row is None else row[0]
 ```
 
+## Fix
+Opens it in a `with` around exactly the statements that need it open, as TL404 does, and takes the closes away that are
+then too many; unsafe, because whoever goes on using it finds it closed. None where a value that may need it, as a
+cursor, leaves these statements.
+
 ## Not reported
 What any call that is not known to borrow was given, what was stored, captured by a nested function, returned or
 yielded: it is theirs from then on; what a branch closes that is chosen by a condition of its own; `main`, after which
@@ -42,7 +49,8 @@ tests.
 from collections.abc import Iterator
 
 from toollint.analyses.lifetimes.unreleased import Unreleased
-from toollint.model import Default, Finding, Severity, rule
+from toollint.analyses.wrapping import repairs
+from toollint.model import Default, Finding, Safety, Severity, rule
 
 
 @rule(
@@ -51,6 +59,7 @@ from toollint.model import Default, Finding, Severity, rule
     subject=Unreleased,
     severity=Severity.WARNING,
     default=Default.PREVIEW,
+    fix=Safety.UNSAFE,
 )
 def check(found: Unreleased) -> Iterator[Finding]:
     """Report what an ordinary way through a function leaves open."""
@@ -66,6 +75,7 @@ def check(found: Unreleased) -> Iterator[Finding]:
         related=found.lost,
         notes=[found.note],
         help=found.advice,
+        fixes=repairs(leak, found.values),
     )
 
 

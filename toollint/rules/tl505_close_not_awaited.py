@@ -5,7 +5,8 @@ Calling a coroutine function runs nothing: the call gives a coroutine, and a sta
 open. All that is to be seen is a `RuntimeWarning` some time later. It happens where a class turns from blocking to
 async: its `close` becomes a coroutine function and one caller is forgotten (OpenHands#1751: `AgentUnit.close` called
 `AgentController.close`, which another file defines). `stream.close` without parentheses does not even warn: that way
-OpenHands kept a log file open for each LLM call (OpenHands#2215).
+OpenHands kept a log file open for each LLM call (OpenHands#2215). Where it is called `aclose`, the name is enough: that
+is what libraries call a close that has to be awaited.
 
 ## Bad
 ```python
@@ -35,15 +36,16 @@ async def fetch(url: str) -> str:
 
 ## Fix
 Adds what is missing: `await`, the parentheses, or both. Safe where the method is known and `await` may stand there.
-Unsafe for a mention on an object of which nothing is known. Only shown in functions that are not async, where the
+Unsafe on an object of which nothing is known. Only shown in functions that are not async, where the
 function has to become one and its callers have to await it in turn.
 
 ## Not reported
 A coroutine that is kept, returned, awaited later or handed to something (`gather`, `create_task`, `asyncio.run`, a
-list); a method that is handed over uncalled; objects whose class is not certain; methods that a decorator may have
-changed or that subclasses in the project define in another colour; code that asks what the object has (`hasattr`,
-`isinstance`, `iscoroutinefunction`) or puts another method in its place; `__del__` (TL502). Of mentions without a call:
-properties, names that are not certain at module level, and statements that expect an exception.
+list); a method that is handed over uncalled; objects whose class is not certain, `aclose` aside, unless the project has
+a plain method of that name; methods that a decorator may have changed or that subclasses in the project define in
+another colour; code that asks what the object has (`hasattr`, `isinstance`, `iscoroutinefunction`) or puts another
+method in its place; `__del__` (TL502). Of mentions without a call: properties, names that are not certain at module
+level, and statements that expect an exception.
 """
 
 import re
@@ -54,6 +56,9 @@ from toollint.analyses.closing import Closing
 from toollint.model import Finding, Note, Place, Repair, Replace, Role, Safety, Severity, Span, rule
 
 _EXPECTS = frozenset({"raises", "warns", "assertRaises", "assertWarns", "assertRaisesRegex", "deprecated_call"})
+_ASYNC = "aclose"
+"""The verb that means a coroutine whatever the object is: for a plain method there is ``close``."""
+_PLAIN_ACLOSE = re.compile(rb"(?<!async)[ \t]+def[ \t]+aclose\b")
 _EVERYBODY = frozenset({"close", "aclose", "shutdown"})
 """Verbs that are methods whatever the object is."""
 
@@ -73,7 +78,8 @@ def check(closing: Closing) -> Iterator[Finding]:
 
 
 def _dropped(closing: Closing) -> Iterator[Finding]:
-    if closing.meaning.meaning != "coroutine" or is_asked(closing) or closing.around & _EXPECTS:
+    known = closing.meaning.meaning == "coroutine"
+    if not (known or _is_named_so(closing)) or is_asked(closing) or closing.around & _EXPECTS:
         return
     yield Finding(
         closing.place,
@@ -82,8 +88,23 @@ def _dropped(closing: Closing) -> Iterator[Finding]:
         related=_definition(closing),
         notes=["the coroutine is dropped before it has run: Python warns when it goes, and the object stays open"],
         help=_advice(closing),
-        fixes=[_wait(closing, "")],
+        fixes=[_doubted(closing, _wait(closing, ""))],
     )
+
+
+def _is_named_so(closing: Closing) -> bool:
+    """Whether the name alone tells that it is a coroutine, on an object of which nothing is known."""
+    if closing.verb != _ASYNC or closing.meaning.meaning != "unknown" or closing.code.scope.module.is_test:
+        return False
+    project = closing.values.project
+    return not any(_PLAIN_ACLOSE.search(module.utf8) for module in project.mentioning(_ASYNC, "def"))
+
+
+def _doubted(closing: Closing, repair: Repair) -> Repair:
+    """The repair, held back where nobody can tell what is closed."""
+    if repair.safety is Safety.SAFE and closing.meaning.meaning not in {"coroutine", "plain"}:
+        return repair._replace(safety=Safety.UNSAFE, why=f"what `{closing.name}` is cannot be told")
+    return repair
 
 
 def _definition(closing: Closing) -> list[Note]:
@@ -164,11 +185,9 @@ def _is_property_somewhere(closing: Closing) -> bool:
 def _call(closing: Closing) -> Repair:
     """The parentheses, with an ``await`` where the method is a coroutine function or is called like one."""
     meaning = closing.meaning.meaning
-    coroutine = meaning == "coroutine" or (meaning not in {"plain", "property"} and closing.verb == "aclose")
+    coroutine = meaning == "coroutine" or (meaning not in {"plain", "property"} and closing.verb == _ASYNC)
     if coroutine and closing.wait is None:
         repair = _wait(closing, "()")
     else:
         repair = Repair("call it", Safety.SAFE, (_insert(closing, closing.place.span.end, "()"),))
-    if repair.safety is Safety.SAFE and meaning not in {"coroutine", "plain"}:
-        return repair._replace(safety=Safety.UNSAFE, why=f"what `{closing.name}` is cannot be told")
-    return repair
+    return _doubted(closing, repair)

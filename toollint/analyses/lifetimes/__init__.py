@@ -5,6 +5,6 @@ over the alternatives of `states`; `ledger` keeps the books. `calls` says what a
 what, `conditions` which tests come out the same again; `unreleased` is what rules look at.
 """
 
-from toollint.analyses.lifetimes.leaks import Leak, Statistics, leaks_in, leaks_of, statistics
+from toollint.analyses.lifetimes.leaks import Leak, Statistics, leaks_in, leaks_of, take_statistics
 
-__all__ = ["Leak", "Statistics", "leaks_in", "leaks_of", "statistics"]
+__all__ = ["Leak", "Statistics", "leaks_in", "leaks_of", "take_statistics"]

@@ -6,15 +6,18 @@ What is not understood takes over whatever it is given, and may fail.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from toollint.analyses.closers import closers_of
+from toollint.analyses.lifetimes.presumed import escaping, kept_on_failure, may_close, presumed
+from toollint.analyses.obligation import PROJECT, obligation
 from toollint.analyses.origins import Kind, origins
 from toollint.analyses.release import is_closer
 from toollint.analyses.values import Instance, Method, Values
 from toollint.catalog import Acquisition, Resource
 from toollint.facts import ClassFacts, FunctionFacts
-from toollint.project import Library
+from toollint.project import Library, Lineage
 from toollint.syntax import (
     Arg,
     Attr,
@@ -29,9 +32,14 @@ from toollint.syntax import (
     Name,
     OtherStmt,
     Raise,
+    Return,
+    Yield,
     argument,
+    is_name,
+    is_none,
     last_name,
     prefix,
+    subscripted,
     walk,
 )
 
@@ -86,9 +94,11 @@ _CALM = frozenset(
             "hexdigest",
             "center",
         ),
+        *("pop", "get_debug", "version", "get_running_loop", "get_event_loop", "now", "utcnow", "today", "alarm"),
+        *("umask", "getuid", "getgid", "getcwd", "S_ISSOCK", "S_ISFIFO", "S_ISCHR", "S_ISBLK", "monotonic_ns"),
     }
 )
-"""Methods of plain values, loggers and clocks, that do not fail."""
+"""Methods of plain values, loggers, clocks and event loops, that do not fail."""
 _MAKES = frozenset(
     {
         *("suppress", "closing", "aclosing", "nullcontext", "ExitStack", "AsyncExitStack", "Path", "partial", "Lock"),
@@ -148,6 +158,10 @@ DATA = frozenset(
 """Attributes that are plain values."""
 WAITS = frozenset({"communicate", "wait_closed", "detach", "__exit__", "__aexit__", "release", "rmtree"})
 """Methods that release whatever they are called on, besides the catalogue's and those called like a closer."""
+
+
+_VALUES = frozenset({"str", "int", "float", "bool", "bytes", "dict", "Dict", "list", "List"})
+"""Types of plain values."""
 
 
 class Spot(NamedTuple):
@@ -217,6 +231,9 @@ class Calls:
         self._opens = values.sieve.words(path, "acquisition")
         self._makes = values.sieve.words(path, "ownership")
         self._text = text
+        closes = may_close(function)
+        self._presumed = presumed(function) if closes else {}
+        self._kept = kept_on_failure(function) if closes else {}
         self._known: dict[int, Meaning] = {}
         self._harmless: dict[int, bool] = {}
 
@@ -237,19 +254,59 @@ class Calls:
 
     def of(self, spot: Spot, *, given: bool) -> Meaning:
         """The meaning of a call; ``given``: something that is owed is among its arguments."""
-        if not given and not self.may_acquire(spot):
+        presumed = None if given else self._presumed.get(id(spot.link))
+        if not given and presumed is None and not self.may_acquire(spot):
             return NOTHING
         known = self._known.get(id(spot.link))
         if known is None:
             known = self._known[id(spot.link)] = self._look_up(spot)
-        return known
+        if given and known.cls is not None:
+            return known._replace(acquisition=None)  # what it is given may be all that it holds
+        if presumed is None or known.acquisition is not None or not self._may_owe(known):
+            return known
+        lazy = known.cls is not None  # what their constructors are known to open is no presumption
+        return known._replace(acquisition=presumed._replace(lazy=lazy))
+
+    def refusals(self, spot: Spot, meaning: Meaning) -> Iterator[str]:
+        """The exceptions by which a call gives back what it was given, past the handlers that would close it."""
+        types = self._kept.get(id(spot.link))
+        if types and meaning.function is not None:
+            yield from escaping(self.values, meaning.function, types)
+
+    def runs(self, meaning: Meaning, arg: Arg, position: int) -> bool:
+        """Whether an awaited call runs the function that an argument is, and is done with it then."""
+        function = meaning.function
+        if function is None:
+            name = arg.keyword or (meaning.params[position] if position < len(meaning.params) else "")
+            return name in meaning.borrows
+        plain = [p.name for p in function.node.params if p.kind in {"positional", "plain", "keyword"}][meaning.bound :]
+        name = arg.keyword or (plain[position] if position < len(plain) else "")
+        nodes = [*walk(function.node.body)]
+        called = sum(isinstance(n, Chain) and is_name(n.base, name) and isinstance(n.links[0], Call) for n in nodes)
+        used = sum(is_name(node, name) for node in nodes)
+        return function.node.is_async and 0 < used == called and any(isinstance(node, Await) for node in nodes)
+
+    def gives_more(self, spot: Spot, row: Acquisition) -> bool:
+        """Whether what a method gives may go on using the resource, as the answers of some clients ask for more."""
+        if row.resource.category == "client":
+            return True
+        if row.resource.evidence != PROJECT:
+            return False
+        target = self.values.of(self.scope, spot.called)
+        return not (isinstance(target, Method) and _is_plain(target.function))
+
+    def _may_owe(self, meaning: Meaning) -> bool:
+        """Whether what a call gives may need a release, if the function closes it: nothing known speaks against."""
+        if meaning.cls is not None:
+            return any(map(is_closer, closers_of(self.values, meaning.cls)))
+        return not meaning.name or self.values.catalog.acquisition(meaning.name) is None
 
     def never_fails(self, spot: Spot) -> bool:
         """Whether it is a function or class of the project that calls nothing and raises nothing."""
         link, base = spot.link, spot.chain.base
         if id(link) not in self._harmless:
             target: object = None if spot.at or not isinstance(base, Name) else self.values.of(self.scope, base)
-            if isinstance(target, ClassFacts) and not self.values.project.lineage(target).libraries:
+            if isinstance(target, ClassFacts) and is_plain(self.values.project.lineage(target)):
                 target = self.values.project.class_member(target, "__init__")
             self._harmless[id(link)] = isinstance(target, FunctionFacts) and not any(
                 isinstance(node, Call | Raise | Index | Await | Import | ImportFrom | OtherStmt)
@@ -272,7 +329,7 @@ class Calls:
         effect = self.values.catalog.effect(name)
         acquisition = self._acquisition(name, spot.link)
         if isinstance(target, ClassFacts) and effect is None and acquisition is None:
-            return Meaning(cls=target)
+            return Meaning(obligation(self.values, target), cls=target)
         if effect is None:
             return Meaning(acquisition, name=name)
         return Meaning(acquisition, frozenset(effect.owns), frozenset(effect.borrows), effect.params, name=name)
@@ -306,6 +363,18 @@ class Calls:
         if not isinstance(made, Acquisition) or not can_be_released(made.resource):
             return None
         return made._replace(awaited="yes" if function.node.is_async else "no", element=None)
+
+
+def _is_plain(function: FunctionFacts) -> bool:
+    """Whether a function gives nothing, or says that it gives a plain value."""
+    if function.node.returns is not None:
+        return is_none(function.node.returns) or last_name(subscripted(function.node.returns)[0]) in _VALUES
+    return not any(isinstance(node, Return | Yield) and node.value for node in walk(function.node.body, into=False))
+
+
+def is_plain(lineage: Lineage) -> bool:
+    """Whether a class has no ancestor but those of the project, and `object`."""
+    return {*lineage.libraries} <= {"builtins.object"}
 
 
 def is_part(name: str) -> bool:

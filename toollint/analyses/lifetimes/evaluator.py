@@ -19,6 +19,7 @@ from toollint.analyses.lifetimes.calls import (
     Spot,
     gives_itself,
     is_calm,
+    is_plain,
     only_tells,
     releases,
 )
@@ -61,6 +62,10 @@ _OUTCOMES = 8
 """Outcomes of one expression that are told apart."""
 _TRANSPARENT = frozenset({"wait_for", "shield"})
 """Functions that give what awaiting their first argument gives."""
+_CLOSING = frozenset({"contextlib.closing", "contextlib.aclosing"})
+"""Managers that take over what they are given, and give it to whoever enters them."""
+_ENTERS = frozenset({"enter_context", "enter_async_context"})
+"""Methods of stacks that take over what they are given, and give what entering it gives."""
 _ANYTHING = "any"
 """The kind of a failure of which nothing is known but that it is an ordinary exception."""
 
@@ -275,7 +280,10 @@ class Evaluator(Ledger):
         opened = self._opened(spot, state, meaning, number, awaited=awaited)
         if opened is not None:
             return [opened]
-        return [(state, Dependent(number, word) if gives_itself(word) and not owner else UNKNOWN)]
+        if word in _ENTERS and len(given) == 1:
+            return [(state, self.entering(given[0]))]
+        lives = not owner and (gives_itself(word) or (row is not None and self.calls.gives_more(spot, row)))
+        return [(state, Dependent(number, word) if lives else UNKNOWN)]
 
     def _give_all(self, state: State, given: Iterable[Value]) -> State:
         for value in given:
@@ -294,6 +302,8 @@ class Evaluator(Ledger):
         if spot.at and only_tells(word):
             return [(state, UNKNOWN)]
         meaning = self.calls.of(spot, given=owed)
+        for kind in self.calls.refusals(spot, meaning) if owed else ():
+            self._fails(spot, state, 2, "call", kind)
         state, value = self._given(spot, state, given, meaning, awaited=awaited) if owed else (state, UNKNOWN)
         if not is_calm(spot) and not self.calls.never_fails(spot):
             known = meaning.acquisition is not None  # whoever writes a handler knows what these raise
@@ -357,9 +367,11 @@ class Evaluator(Ledger):
             elif fate == "gives":
                 result = value
             elif fate == "borrows":
-                state = self._used(state, value)
+                for site in sites:
+                    state = self.use(state, site)
             else:
                 state = self.give(state, sites)
+                result = value if meaning.name in _CLOSING else result
         return state, result
 
     def _fate(self, meaning: Meaning, arg: Arg, position: int, value: Value, *, awaited: bool) -> str:
@@ -368,6 +380,9 @@ class Evaluator(Ledger):
             row = self.site(value).acquisition
             if row is not None and meaning.name and meaning.name == row.resource.release:
                 return "closes"
+        is_function = isinstance(value, Member) and not is_closer(value.name)
+        if is_function and awaited and self.calls.runs(meaning, arg, position):
+            return "borrows"
         if not isinstance(value, int) or arg.stars:
             return "owns"
         function, bound = meaning.function, meaning.bound
@@ -384,6 +399,13 @@ class Evaluator(Ledger):
         name = arg.keyword or (meaning.params[position] if position < len(meaning.params) else "")
         return "borrows" if name in meaning.borrows else "owns"
 
+    def entering(self, value: Value) -> Value:
+        """What entering a value in a ``with`` gives."""
+        if isinstance(value, Dependent):
+            return value
+        row = self.site(value).acquisition if isinstance(value, int) else None
+        return value if row is not None and row.resource.yields == "self" else UNKNOWN
+
     # --- what only the interpreter knows
 
     def branch(self, test: Expr, state: State) -> tuple[list[State], list[State]]:
@@ -398,7 +420,7 @@ class Evaluator(Ledger):
 def wraps(values: Values, cls: ClassFacts, init: FunctionFacts, param: str) -> bool:
     """Whether objects of a class keep what they are given in an attribute, and nobody else gets hold of either."""
     lineage = values.project.lineage(cls)
-    if lineage.libraries or not lineage.known or cls.node.decorators or "__del__" in cls.methods:
+    if not is_plain(lineage) or not lineage.known or cls.node.decorators or "__del__" in cls.methods:
         return False
     nodes = [*walk(init.node.body)]
     stored = [node for node in nodes if isinstance(node, Bind) and is_name(node.value, param)]

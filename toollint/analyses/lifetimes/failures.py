@@ -77,6 +77,8 @@ def _among_classes(name: str, kind: str) -> str:
         return YES
     if isinstance(handled, type) and isinstance(raised, type):
         return YES if issubclass(raised, handled) else NO
+    if name.islower() and raised is None:
+        return NO  # a project's own class is no `socket.gaierror`
     return MAYBE
 
 

@@ -8,7 +8,7 @@ statements around them find them. `finally` runs once for each way out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from toollint.analyses.lifetimes.branching import Brancher
@@ -17,6 +17,7 @@ from toollint.analyses.lifetimes.failures import MAYBE, NO, catches, divided, is
 from toollint.analyses.lifetimes.ledger import Outcome, held_by
 from toollint.analyses.lifetimes.states import FALSE, NONE, TRUE, UNKNOWN, Dependent, State, States, Strike, Value
 from toollint.analyses.values import Values
+from toollint.catalog import Acquisition
 from toollint.facts import FunctionFacts
 from toollint.project import Library
 from toollint.syntax import (
@@ -65,6 +66,7 @@ _UNROLLED = 8
 _SUPPRESSING = Library("contextlib.suppress")
 _INNER = re.compile(r"(?:begin|transaction|cursor|pipeline|savepoint|atomic|lock|batch|nested|execut)\w*")
 """Methods that give something to enter which does not close the resource at its end."""
+_NOTHING: Mapping[str, Any] = {}
 _MANAGER = frozenset({"contextmanager", "asynccontextmanager", "fixture"})
 
 
@@ -123,13 +125,19 @@ class Interpreter(Brancher):
 
     # --- a function
 
-    def run(self, params: Iterable[str] = ()) -> None:
+    def run(self, params: Iterable[str] = (), presumed: Mapping[str, tuple[Any, Acquisition]] = _NOTHING) -> None:
         """Go through the function, with debts for these parameters.
+
+        ``presumed``: those that the function means to close, each with the call that does and what is owed.
 
         Raises:
             ExhaustedError: it takes too much work.
         """
         state = State({}, {}, {})
+        for name, (closing, row) in presumed.items():
+            state, value = self.acquire(("param", name), state, closing, row, None)
+            self.params[name] = self.numbers["param", name]
+            state = self.bind(self._name(name), value, state)
         for name in params:
             state, value = self.acquire(("param", name), state, self.function.node, None, None)
             self.params[name] = self.numbers["param", name]
@@ -160,7 +168,7 @@ class Interpreter(Brancher):
             if strike is not None and (strike.tier or how == "raise"):
                 loss = Loss(number & ~1, strike.word, strike.start, strike.end, max(strike.tier, 1), how)
             else:
-                word = "loop" if number & 1 else "end" if how == "raise" else how
+                word = "loop" if number & 1 and how in {"rebind", "drop"} else "end" if how == "raise" else how
                 loss = Loss(number & ~1, word, node.start, node.end, 0, how)
             self.losses.setdefault(number & ~1, []).append(loss)
         return state.without(sites)
@@ -292,8 +300,11 @@ class Interpreter(Brancher):
             self.exits[way] = found.joined()
 
     def strike(self, state: State, node: Any, tier: int, word: str, kind: str = "any") -> None:
-        """Something fails; nobody asks where nothing is owed and nothing is caught."""
-        if self._catching or any(debt.held for debt in state.debts.values()):
+        """Something fails; nobody asks where nothing is owed and nothing is caught, or where all has failed already."""
+        held = [debt for debt in state.debts.values() if debt.held]
+        if held and all(debt.strike is not None and debt.strike.tier for debt in held):
+            return
+        if self._catching or held:
             self.leave(("raise", kind), state.struck(Strike(tier, node.start, node.end, word)))
 
     # --- branches
@@ -302,33 +313,38 @@ class Interpreter(Brancher):
         ends = States()
         left = states
         for test, body in stmt.branches:
-            trues, falses = self._branches(test, left)
-            left = States(state for state in falses if frozenset(state.debts) not in _by_debts(trues))
+            trues, left, either = self._branches(test, left)
+            skipping = _by_debts(either)
             for owed, entered in _by_debts(trues).items():
                 after = self.block(body, entered)
                 ends.update(after)
-                left.update(self._guarded(entered, after, _by_debts(falses).get(owed, States())))
+                left.update(self._guarded(entered, after, skipping.pop(owed, States())))
+            left.update(state for states in skipping.values() for state in states)
         ends.update(self.block(stmt.orelse, left))
         return ends
 
     def _guarded(self, entered: States, left: States, passed: States) -> States:
-        """What a branch lets go of wherever it comes to its end: who skips the branch knows why."""
+        """What a branch lets go of wherever it comes to its end: who skips it, and might not have, knows why."""
         if not len(entered) or not len(left) or not len(passed):
             return passed
         owed = set.intersection(*({*state.debts} for state in entered))
         gone = owed - {number for state in left for number in state.debts}
         return States(state.without(gone) for state in passed) if gone else passed
 
-    def _branches(self, test: Expr, states: States) -> tuple[States, States]:
-        trues, falses = States(), States()
+    def _branches(self, test: Expr, states: States) -> tuple[States, States, States]:
+        """The states in which a test is true, in which it cannot be, and in which it is not but might have been."""
+        trues, falses, either = States(), States(), States()
         for state in states:
             yes, no = self.branch(test, state)
             trues.update(self._settle(s, test, "drop") for s in yes)
-            falses.update(self._settle(s, test, "drop") for s in no)
-        return trues, falses
+            (either if yes else falses).update(self._settle(s, test, "drop") for s in no)
+        return trues, falses, either
 
     def _match(self, stmt: Match, states: States) -> States:
-        """One of the cases, where any comes to its end; their patterns are not looked at."""
+        """One of the cases, where any comes to its end; their patterns are not looked at.
+
+        Where none does, perhaps none was meant to: what goes on behind them then, owes nothing of before.
+        """
         entered = States()
         for state in states:
             for s, value in self.evaluate(stmt.subject, state):
@@ -340,7 +356,7 @@ class Interpreter(Brancher):
             if case.guard is not None:
                 taken = self._branches(case.guard, taken)[0]
             ends.update(self.block(case.body, taken))
-        return ends if len(ends) else entered
+        return ends if len(ends) else States(state.without(state.debts) for state in entered)
 
     def _forgotten(self, state: State, names: Iterable[str]) -> State:
         for name in names:
@@ -350,7 +366,7 @@ class Interpreter(Brancher):
     # --- loops
 
     def _while(self, stmt: While, states: States) -> States:
-        def enter(heads: States) -> tuple[States, States]:
+        def enter(heads: States) -> tuple[States, States, States]:
             return self._branches(stmt.test, heads)
 
         return self._loop(stmt, states, enter)
@@ -363,14 +379,16 @@ class Interpreter(Brancher):
         heads = States()
         for state in states:
             for s, value in self.evaluate(stmt.iter, state):
+                if value == NONE:
+                    continue  # nobody loops over None: whoever wrote that knows that it is not
                 held = [*held_by(value)]
                 after = s.bound(iterator, held[0]) if len(held) == 1 else self.give(s, held)
                 heads.add(self._settle(after, stmt.iter, "drop"))
         nonempty = isinstance(stmt.iter, Collection) and any(not isinstance(i, Star) for i in stmt.iter.items)
 
-        def enter(heads: States) -> tuple[States, States]:
+        def enter(heads: States) -> tuple[States, States, States]:
             entered = States(self._next(stmt, state, iterator) for state in heads)
-            return entered, States() if nonempty and heads is first else heads
+            return entered, States(), States() if nonempty and heads is first else heads
 
         first = heads
         left = self._loop(stmt, heads, enter)
@@ -411,17 +429,20 @@ class Interpreter(Brancher):
         states.update(ended)
         return states
 
-    def _loop(self, stmt: For | While, states: States, enter: Callable[[States], tuple[States, States]]) -> States:
+    def _loop(
+        self, stmt: For | While, states: States, enter: Callable[[States], tuple[States, States, States]]
+    ) -> States:
         outer, self.exits = self.exits, {}
         ended, broken = States(), States()
         heads = states
         seen: set[object] = set()
         for _ in range(ROUNDS):
-            entered, left = enter(heads)
+            entered, left, either = enter(heads)
             after = self.block(stmt.body, entered)
             after.update(self.exits.pop(("continue", None), States()))
             broken.update(self.exits.pop(("break", None), States()))
-            ended.update(self._guarded(entered, after, left))
+            ended.update(left)
+            ended.update(self._guarded(entered, after, either))
             seen |= {state.key for state in heads}
             heads = States(state for state in after if state.key not in seen)
             if not len(heads):
@@ -430,7 +451,7 @@ class Interpreter(Brancher):
                 self.joins += 1
                 heads = heads.joined()
         if len(heads):
-            ended.update(enter(heads)[1])
+            ended.update(state for states in enter(heads)[1:] for state in states)
         self._forward(outer)
         after = self.block(stmt.orelse, ended) if stmt.orelse else ended
         after.update(broken)
@@ -456,7 +477,7 @@ class Interpreter(Brancher):
                     after = self._entered(s, value, stmt)
                     if isinstance(value, int) and self.site(value).start == context.start:
                         self.site(value).entered = True
-                    after = self.bind(target, self._given_by(value), after) if target is not None else after
+                    after = self.bind(target, self.entering(value), after) if target is not None else after
                     entered.add(self._settle(after, context, "drop"))
             states = entered
             called = callee(context)
@@ -477,13 +498,6 @@ class Interpreter(Brancher):
         kept = row is not None and (row.resource.async_with if stmt.is_async else row.resource.with_) == "keeps"
         return self.use(state, value) if kept else self.release(state, value)
 
-    def _given_by(self, value: Value) -> Value:
-        """What entering gives."""
-        if isinstance(value, Dependent):
-            return value
-        row = self.site(value).acquisition if isinstance(value, int) else None
-        return value if row is not None and row.resource.yields == "self" else UNKNOWN
-
     def _suppressed(self, called: Expr, context: Expr) -> list[Expr]:
         call = last_call(context)
         if call is None or self.values.of(self.function.scope, called) != _SUPPRESSING:
@@ -499,12 +513,13 @@ class Interpreter(Brancher):
 
     def _try(self, stmt: Try, states: States) -> States:
         outer, self.exits = self.exits, {}
-        self._catching += bool(stmt.handlers)
+        self._catching += 1  # what fails goes on below, in a handler or in `finally`
         ends = self.block(stmt.body, states)
-        self._catching -= bool(stmt.handlers)
+        self._catching += bool(stmt.final) - 1
         raised = {way[1]: self.exits.pop(way) for way in [*self.exits] if way[0] == "raise" and stmt.handlers}
         ends = self.block(stmt.orelse, ends)
         ends.update(self._handled(stmt.handlers, raised))
+        self._catching -= bool(stmt.final)
         if not stmt.final:
             self._forward(outer)
             return ends

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from toollint.analyses.lifetimes.calls import Calls, Spot
 from toollint.analyses.lifetimes.evaluator import ExhaustedError
 from toollint.analyses.lifetimes.interpreter import Interpreter, Loss
 from toollint.analyses.lifetimes.ledger import Site
+from toollint.analyses.lifetimes.presumed import closed_at_end, closing_words, may_presume
 from toollint.analyses.values import Values
 from toollint.catalog import Acquisition
 from toollint.facts import FunctionFacts, ModuleFacts, code_of
@@ -21,6 +21,7 @@ from toollint.syntax import Call, Chain, last_name, walk
 _DEPTH = 3
 """How many functions deep it is followed what becomes of an argument."""
 _PLAIN = frozenset({"staticmethod", "classmethod", "override", "final"})
+_NOTED = "lifetimes"
 
 
 class Leak(NamedTuple):
@@ -30,7 +31,7 @@ class Leak(NamedTuple):
     of the name, the next round of a ``loop``, or it never had a name (``drop``). Where only a failure loses it, ``how``
     is what fails: ``raise``, ``method`` (of the resource), ``await``, ``yield`` or an unknown ``call``. ``released``:
     some path releases it; ``given``: some path hands it to somebody else; ``entered``: it is opened in the head of a
-    ``with`` that does not close it.
+    ``with`` that does not close it. ``others`` are the less sure losses of the same acquisition, surest first.
     """
 
     function: FunctionFacts
@@ -42,6 +43,7 @@ class Leak(NamedTuple):
     released: bool
     given: bool
     entered: bool
+    others: tuple[tuple[str, Place], ...] = ()
 
     @property
     def is_definite(self) -> bool:
@@ -51,12 +53,25 @@ class Leak(NamedTuple):
 
 @dataclass
 class Statistics:
-    """What was interpreted, and where a bound was hit: at most so many states, so much work."""
+    """What was interpreted, and where a bound was hit: at most so many states, so much work.
+
+    ``functions`` were gone through for what they lose, ``exhausted`` of them (or of those that they give something to)
+    were given up; alternatives were joined at ``joins`` points; ``heaviest`` is the most work that one function took.
+    """
 
     functions: int = 0
     joins: int = 0
     exhausted: int = 0
-    slowest: int = 0
+    heaviest: int = 0
+
+    def __add__(self, other: Statistics) -> Statistics:
+        """Give both together."""
+        return Statistics(
+            self.functions + other.functions,
+            self.joins + other.joins,
+            self.exhausted + other.exhausted,
+            max(self.heaviest, other.heaviest),
+        )
 
 
 @dataclass(eq=False)
@@ -69,12 +84,11 @@ class _Memory:
     statistics: Statistics = field(default_factory=Statistics)
 
 
-_MEMORIES: weakref.WeakKeyDictionary[Values, _Memory] = weakref.WeakKeyDictionary()
-
-
-def statistics(values: Values) -> Statistics:
-    """What the interpretation of a project's functions has cost so far."""
-    return _memory(values).statistics
+def take_statistics(values: Values) -> Statistics:
+    """What the interpretation of a project's functions has cost since this was asked last."""
+    memory = _memory(values)
+    taken, memory.statistics = memory.statistics, Statistics()
+    return taken
 
 
 def leaks_of(values: Values, function: FunctionFacts) -> tuple[Leak, ...]:
@@ -88,15 +102,16 @@ def leaks_of(values: Values, function: FunctionFacts) -> tuple[Leak, ...]:
 def leaks_in(values: Values, module: ModuleFacts) -> Iterator[Leak]:
     """What the functions of a file lose."""
     words = values.sieve.words(module.path, "acquisition") | values.sieve.words(module.path, "ownership")
+    words |= closing_words(module)
     for code in code_of(module, words) if words else ():
         if code.function is not None:
             yield from leaks_of(values, code.function)
 
 
 def _memory(values: Values) -> _Memory:
-    if values not in _MEMORIES:
-        _MEMORIES[values] = _Memory()
-    return _MEMORIES[values]
+    if _NOTED not in values.noted:
+        values.noted[_NOTED] = _Memory()
+    return cast("_Memory", values.noted[_NOTED])
 
 
 # --- one function ------------------------------------------------------------------------------------------------
@@ -105,12 +120,13 @@ def _memory(values: Values) -> _Memory:
 def _may_acquire(values: Values, function: FunctionFacts) -> bool:
     """Whether a call in the function acquires anything: nothing else is interpreted."""
     start, end = function.at(function.node.start, function.node.end).span
-    words = identifiers(function.module.utf8[start:end])
+    text = function.module.utf8[start:end]
     path = function.module.path
-    if words.isdisjoint(values.sieve.words(path, "acquisition") | values.sieve.words(path, "ownership")):
+    opens = values.sieve.words(path, "acquisition") | values.sieve.words(path, "ownership")
+    if identifiers(text).isdisjoint(opens) and not may_presume(text):
         return False
     calls = Calls(values, function, str)
-    return any(
+    return bool(closed_at_end(function)) or any(
         calls.of(Spot(node, index), given=False).acquisition is not None
         for node in walk(function.node.body, into=False)
         if isinstance(node, Chain)
@@ -124,17 +140,19 @@ def _leaks(values: Values, function: FunctionFacts) -> Iterator[Leak]:
     memory.statistics.functions += 1
     run = Interpreter(values, function, _Summaries(values).fate)
     try:
-        run.run()
+        run.run(presumed=closed_at_end(function))
     except (ExhaustedError, RecursionError):
         memory.statistics.exhausted += 1
         return
     memory.statistics.joins += run.joins
-    memory.statistics.slowest = max(memory.statistics.slowest, run.work)
-    worst = [min(losses, key=_order) for losses in run.losses.values()]
-    for loss in sorted(worst, key=lambda loss: run.site(loss.site).start):
-        site = run.site(loss.site)
+    memory.statistics.heaviest = max(memory.statistics.heaviest, run.work)
+    given = {*run.params.values()}
+    ranked = [sorted(losses, key=_order) for site, losses in run.losses.items() if site not in given]
+    ranked += [found for site in given if (found := [loss for loss in run.losses.get(site, ()) if loss.how == "yield"])]
+    for losses in sorted(ranked, key=lambda losses: run.site(losses[0].site).start):
+        site = run.site(losses[0].site)
         if site.acquisition is not None:
-            yield _leak(function, site, site.acquisition, loss)
+            yield _leak(function, site, site.acquisition, losses)
 
 
 def _order(loss: Loss) -> tuple[int, int]:
@@ -142,17 +160,19 @@ def _order(loss: Loss) -> tuple[int, int]:
     return loss.tier, loss.start
 
 
-def _leak(function: FunctionFacts, site: Site, acquisition: Acquisition, loss: Loss) -> Leak:
+def _leak(function: FunctionFacts, site: Site, acquisition: Acquisition, losses: list[Loss]) -> Leak:
+    (how, lost), *others = dict.fromkeys((loss.how, function.at(loss.start, loss.end)) for loss in losses)
     return Leak(
         function,
         acquisition,
         function.at(site.start, site.end),
         site.name,
-        loss.how,
-        function.at(loss.start, loss.end),
+        how,
+        lost,
         site.released,
         site.given,
         site.entered,
+        tuple(others),
     )
 
 
@@ -179,7 +199,8 @@ class _Summaries:
         return self.memory.fates[function].get(param, "owns")
 
     def _fates(self, function: FunctionFacts) -> dict[str, str]:
-        names = [p.name for p in function.node.params if p.kind in {"positional", "plain", "keyword"}]
+        plain = [p.name for p in function.node.params if p.kind in {"positional", "plain", "keyword"}]
+        names = [name for name in plain if name != function.receiver]  # the calls of its methods are followed
         run = Interpreter(self.values, function, self.fate)
         try:
             run.run(names)

@@ -6,15 +6,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
+from toollint.analyses.closers import OPENERS
 from toollint.analyses.invoked import Invoked, invoked
 from toollint.analyses.lifetimes.calls import Spot
 from toollint.analyses.lifetimes.leaks import Leak, leaks_in
+from toollint.analyses.lifetimes.likely import failed_at, is_likely
+from toollint.analyses.lifetimes.presumed import CATEGORY as PRESUMED
+from toollint.analyses.lifetimes.presumed import closings
+from toollint.analyses.obligation import PROJECT
 from toollint.analyses.values import Values
 from toollint.catalog import Resource
-from toollint.facts import ModuleFacts
+from toollint.facts import Assigned, ModuleFacts
 from toollint.model import Note, Role
-from toollint.syntax import Await, Chain, Raise, callee, last_name, walk
+from toollint.syntax import Call, Name, argument, callee, last_name
 
 _OTHERS = frozenset(
     {"db-cursor", "thread", "process", "executor", "scheduler", "llm-stream", "stack", "llm", "tracer", "image"}
@@ -23,6 +29,9 @@ _OTHERS = frozenset(
 _WAITS = frozenset({"wait", "join", ""})
 _ASKS = frozenset({"connect", "login", "starttls", "do_handshake", "handshake", "authenticate", "bind", "listen"})
 """Methods by which a connection comes about: these do fail."""
+_OPENS = frozenset({"open", "fdopen", "NamedTemporaryFile", "TemporaryFile", "SpooledTemporaryFile", "BytesIO"})
+_MOST = 3
+"""Places of one kind that are shown with a finding."""
 _MAIN = re.compile(r"_*(?:a|async_)?main\w*|cli")
 _LABELS = {
     "end": "ends here without closing it",
@@ -52,7 +61,7 @@ class Unreleased:
     @classmethod
     def find(cls, values: Values, module: ModuleFacts) -> Iterator[Unreleased]:
         """The leaks of a file that are worth a word, in source order."""
-        found = [] if module.is_test else [cls(leak, values) for leak in leaks_in(values, module)]
+        found = [] if module.is_test else [cls(_likeliest(values, leak), values) for leak in leaks_in(values, module)]
         yield from sorted((one for one in found if one._matters), key=lambda one: one.leak.place.span)  # noqa: SLF001
 
     @property
@@ -64,11 +73,56 @@ class Unreleased:
     def _matters(self) -> bool:
         """Whether it can be closed at once, no other rule speaks of it, and no process ends with the function."""
         resource, decorators = self.resource, self.leak.function.decorators
-        if resource.category in _OTHERS or resource.release in _WAITS or self.leak.entered:
+        if resource.category in _OTHERS or self.leak.entered:
+            return False
+        if resource.release in _WAITS and resource.evidence != PROJECT:
             return False
         if self.leak.how == "yield" and any("contextmanager" in last_name(callee(one) or one) for one in decorators):
             return False
-        return not (_MAIN.fullmatch(self.leak.function.name) and self.leak.is_definite)
+        if self._is_for_others or (self.is_presumed and not self._may_be_missed):
+            return False
+        return not self.leak.is_definite or not (_MAIN.fullmatch(self.leak.function.name) or self._is_elsewhere)
+
+    @property
+    def is_presumed(self) -> bool:
+        """Whether nothing is known of it but that the function closes it itself on another path."""
+        return self.resource.category == PRESUMED
+
+    @property
+    def _may_be_missed(self) -> bool:
+        """Whether something presumed is lost by a failure, and not by that of the very call that opens it."""
+        return not self.leak.is_definite and not (self.leak.how in {"method", "await"} and self.failing in OPENERS)
+
+    @property
+    def _is_for_others(self) -> bool:
+        """Whether each call makes one and never releases it, of what is shared (TL409) or runs by itself (TL410)."""
+        leak = self.leak
+        never = leak.is_definite and not leak.released and not leak.given
+        return never and (self.resource.pool or self.resource.runs) and self.invoked is not None
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Whether somebody has it all the same: a protocol its transport, a file its reader; or it keeps nothing."""
+        row, call = self.leak.acquisition, failed_at(self.leak.function, self.leak.place)
+        if row.awaited == "yes" and row.element == 0 and not self.leak.released:
+            return True  # of `transport, protocol` each has the other: whoever has one closes both
+        link = call.link if isinstance(call, Spot) else None
+        if not isinstance(link, Call):
+            return False
+        return argument(link, row.unless) is not None if row.unless else self._reads_from_another(link)
+
+    def _reads_from_another(self, call: Call) -> bool:
+        """Whether it reads from a file that is open already: from ``self``, or from one that the function opens."""
+        first = call.args[0].value if call.args and self.resource.category == "file" else None
+        if not isinstance(first, Name):
+            return False
+        function = self.leak.function
+        return first.id == function.receiver or any(
+            isinstance(one, Assigned)
+            and one.stmt.value is not None
+            and last_name(callee(one.stmt.value) or one.stmt.value) in _OPENS
+            for one in function.scope.bindings.get(first.id, ())
+        )
 
     @cached_property
     def invoked(self) -> Invoked | None:
@@ -90,6 +144,11 @@ class Unreleased:
         """Whether it is an open file that goes with its last reference: other linters speak of these."""
         return self.resource.category == "file" and self.resource.leak != "open after gc"
 
+    @cached_property
+    def is_likely(self) -> bool:
+        """Whether the failure that loses it is one that happens."""
+        return is_likely(self.values, self.leak)
+
     @property
     def is_unfinished(self) -> bool:
         """Whether it was never connected: what should have connected it failed, and nobody has got hold of it."""
@@ -110,36 +169,45 @@ class Unreleased:
     @cached_property
     def failing(self) -> str:
         """The name of the call, or of the exception, that loses it; empty where there is none."""
-        function, place = self.leak.function, self.leak.lost
-        for node in walk(function.node.body, into=False):
-            if isinstance(node, Raise | Await) and function.at(node.start, node.end) == place:
-                found = node.value
-                return "" if found is None else last_name(callee(found) or found)
-            if isinstance(node, Chain) and function.at(node.start, node.end).span.start == place.span.start:
-                ends = [function.origin + link.end for link in node.links]
-                if place.span.end in ends:
-                    return Spot(node, ends.index(place.span.end)).word
-        return ""
+        found = failed_at(self.leak.function, self.leak.lost)
+        if isinstance(found, Spot):
+            return found.word
+        return "" if found is None or found.value is None else last_name(callee(found.value) or found.value)
 
     @property
     def note(self) -> str:
         """What becomes of it."""
+        if self.is_presumed:
+            return f"`{self.leak.function.name}` closes it itself on another path: it stays open on this one"
         found = _AFTERWARDS.get(self.resource.leak, "stays open until the process exits or it is collected")
+        if self.resource.evidence == PROJECT:
+            return f"it opens a `{self.resource.note}` when it is made, which {found}"
         return f"the `{self.resource.name.rpartition('.')[2]}` {found}"
 
     @property
     def lost(self) -> tuple[Note, ...]:
         """Where it gets lost, as a related place."""
-        label = _LABELS.get(self.leak.how)
-        return () if label is None else (Note(self.leak.lost, label, Role.ESCAPES),)
+        leak, label = self.leak, _LABELS.get(self.leak.how)
+        if label is None or (leak.how in {"end", "return"} and leak.lost.span.start < leak.place.span.start):
+            return ()  # the end of a long statement around it, or the first of many ways out: no place to look at
+        return (Note(leak.lost, label, Role.ESCAPES), *self._closings)
+
+    @property
+    def _closings(self) -> Iterator[Note]:
+        """Where the function closes what is presumed to be its own."""
+        function = self.leak.function
+        for closing, _ in islice(closings(function, self.leak.name), _MOST) if self.is_presumed else ():
+            place = function.at(closing.start, closing.end)
+            if place != self.leak.place:
+                yield Note(place, "closed here, on other paths", Role.CLOSES)
 
     @property
     def manager(self) -> str:
         """The head of a ``with`` that releases it."""
         resource, name = self.resource, self.name
-        if resource.async_with == "releases":
+        if resource.async_with == "releases" and not resource.with_commits:
             return f"async with ... as {name}:"
-        if resource.with_ == "releases":
+        if resource.with_ == "releases" and not resource.with_commits:
             return f"with ... as {name}:"
         if resource.async_ and resource.release == "aclose":
             return f"async with aclosing(...) as {name}:"
@@ -151,9 +219,20 @@ class Unreleased:
     def advice(self) -> str:
         """What to do."""
         verb = resource_verb(self.resource)
+        if not self.resource.release:
+            return f"open it in `{self.manager}`"
         if self.manager:
             return f"open it in `{self.manager}`, or call `{verb}` in a `finally`"
         return f"call `{verb}` in a `finally`"
+
+
+def _likeliest(values: Values, leak: Leak) -> Leak:
+    """The leak with the failure that happens most: one that is no mere cancellation, where there is any."""
+    if leak.is_definite:
+        return leak
+    ways = [leak, *(leak._replace(how=how, lost=lost) for how, lost in leak.others)]
+    happens = (one for one in ways if one.how != "await" and is_likely(values, one))
+    return next(happens, leak)
 
 
 def resource_verb(resource: Resource) -> str:
