@@ -46,8 +46,10 @@ resource, or it is not plain which statements those are.
 ## Options
 `files` (default false): report plain files too. They are closed as soon as nothing refers to them, and ruff's SIM115
 asks for a `with` around each of them.
-`rare` (default false): report also what only a rare failure loses: the cancellation of a task that holds a resource of
-medium weight, and calls that are not known to fail: `os.pipe()`, `build(config)`.
+`rare` (default false): report also what only a rare failure loses: a cancellation, unless what it leaves open is known
+to be open and dear; calls that nobody knows (`os.pipe()`, `build(config)`), unless their name says that they work with
+the outside (`load_rows`), they are given the resource, or they are the project's own and raise something that no
+handler closes on; a port that the system chooses; what only notes down, converts or writes to a buffer.
 
 ## Not reported
 What is never released, however the function ends (TL405, TL413); what some way through the function hands to somebody

@@ -470,4 +470,4 @@ def _display(expr: Any, values: tuple[Value, ...]) -> Value:
 
 
 def _is_told_apart(value: Value) -> bool:
-    return bool(held_by(value)) or value in {NONE, TRUE, FALSE}
+    return bool(held_by(value, argument=True)) or value in {NONE, TRUE, FALSE}

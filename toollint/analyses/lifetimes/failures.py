@@ -32,6 +32,11 @@ _MISTAKES = frozenset(
 _OUTSIDE = {"cancel": "CancelledError", "exit": "GeneratorExit"}
 
 
+def is_class(name: str) -> bool:
+    """Whether a name is written as an exception's class is: `OSError`, and `error` of `socket`."""
+    return _CLASS.fullmatch(name) is not None
+
+
 def is_base(kind: str) -> bool:
     """Whether ``except Exception`` lets it through."""
     return kind in _OUTSIDE or not _is_ordinary(kind)
@@ -56,7 +61,7 @@ def divided(handled: Expr | None, kind: str) -> tuple[str, str]:
 
 
 def _by_name(name: str, kind: str) -> str:
-    if name == "BaseException" or not _CLASS.fullmatch(name):
+    if name == "BaseException" or not is_class(name):
         return YES
     if kind in _OUTSIDE:
         return YES if name == _OUTSIDE[kind] else NO

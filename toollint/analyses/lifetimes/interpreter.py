@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from toollint.analyses.lifetimes.branching import Brancher
 from toollint.analyses.lifetimes.evaluator import ExhaustedError
-from toollint.analyses.lifetimes.failures import MAYBE, NO, catches, divided, is_base
+from toollint.analyses.lifetimes.failures import MAYBE, NO, catches, divided, is_base, is_class
 from toollint.analyses.lifetimes.ledger import Outcome, held_by
 from toollint.analyses.lifetimes.states import FALSE, NONE, TRUE, UNKNOWN, Dependent, State, States, Strike, Value
 from toollint.analyses.values import Values
@@ -254,7 +254,7 @@ class Interpreter(Brancher):
         kind = "any"
         if stmt.value is None:
             kind = self._handling[-1] if self._handling else "any"
-        elif last_name(callee(stmt.value) or stmt.value)[:1].isupper():
+        elif is_class(last_name(callee(stmt.value) or stmt.value)):
             kind = last_name(callee(stmt.value) or stmt.value)
         for s, value in self.evaluate(stmt.value, state):
             after = self.give_value(s, value)

@@ -7,13 +7,29 @@ reading only where its failure is one that its reader has seen.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from toollint.analyses.lifetimes.calls import Spot
+from toollint.analyses.lifetimes.failures import YES, catches
 from toollint.analyses.lifetimes.leaks import Leak
 from toollint.analyses.values import Method, Values
 from toollint.facts import FunctionFacts
 from toollint.model import Place
-from toollint.syntax import Await, Chain, Collection, Const, Handler, Name, Raise, Try, callee, last_name, walk
+from toollint.syntax import (
+    Await,
+    Chain,
+    Collection,
+    Const,
+    Expr,
+    Handler,
+    Name,
+    Raise,
+    Try,
+    With,
+    callee,
+    last_name,
+    walk,
+)
 
 _MILD = re.compile(
     r"(?:un)?register|modify|mount|client|pubsub|connect_ex|(?:un)?subscribe|unlock|get_loop|on|once|(?:to|as)_\w+"
@@ -28,8 +44,10 @@ _DOES = re.compile(
     r"|Popen|wait_for|raise_for_status|json|start"
 )
 """Functions whose name says that they work with the outside, or on what comes from there."""
-_WIDE = frozenset({"OSError", "IOError", "EnvironmentError", "error", "Exception", "BaseException"})
+_OUTSIDE = frozenset({"OSError", "IOError", "EnvironmentError", "error"})
 """Classes of what calls raise that work with the outside."""
+_WIDE = _OUTSIDE | {"Exception", "BaseException", ""}
+"""What catches those; a bare `except` has no name."""
 
 
 def failed_at(function: FunctionFacts, place: Place) -> Spot | Raise | Await | None:
@@ -51,14 +69,18 @@ def is_likely(values: Values, leak: Leak) -> bool:
         return leak.acquisition.resource.weight == "high" and leak.acquisition.lazy is False
     if isinstance(spot, Spot) and _is_mild(spot, leak):
         return False
-    if leak.how != "call":
+    return leak.how != "call" or (isinstance(spot, Spot) and _is_likely_call(values, leak, spot))
+
+
+def _is_likely_call(values: Values, leak: Leak, spot: Spot) -> bool:
+    """Whether a call that nobody knows fails: by what it raises, by its name, by what it is given."""
+    if _raises(values, leak, spot):
         return True
-    if not isinstance(spot, Spot):
-        return False
-    if _raises(values, leak.function, spot):
-        return True
-    works = _DOES.fullmatch(spot.word) is not None or _is_given(spot, leak.name)
-    return works and not _is_seen_to(leak.function, spot, leak.name)
+    if _DOES.fullmatch(spot.word) is not None:
+        return not _is_closed_on(leak.function, spot, leak.name)
+    return _is_given(spot, leak.name) and not (
+        _is_closed_on(leak.function, spot, leak.name) or _is_caught(leak.function, spot)
+    )
 
 
 def _is_mild(spot: Spot, leak: Leak) -> bool:
@@ -74,19 +96,37 @@ def _asks_for_any_port(spot: Spot) -> bool:
     return isinstance(port, Const) and port.value == 0
 
 
-def _is_seen_to(function: FunctionFacts, spot: Spot, resource: str) -> bool:
-    """Whether a handler of `OSError` around the call does anything with the resource: that is what such calls raise."""
-    return any(
-        stmt.start <= spot.chain.start < (stmt.handlers[0].start if stmt.handlers else stmt.start)
-        and any(_takes_all(handler) and _names(handler.body, resource) for handler in stmt.handlers)
-        for stmt in walk(function.node.body, into=False)
-        if isinstance(stmt, Try)
+def _is_closed_on(function: FunctionFacts, spot: Spot, resource: str) -> bool:
+    """Whether a handler around the call that catches `OSError`, which such calls raise, deals with the resource."""
+    handlers = _handlers(function, spot)
+    return any(not _WIDE.isdisjoint(_types(one)) and _names(one.body, resource) for one in handlers)
+
+
+def _is_caught(function: FunctionFacts, spot: Spot) -> bool:
+    """Whether `OSError` is caught around the call, and nothing wider: then it is something else that gets away."""
+    types = {name for one in _handlers(function, spot) for name in _types(one)}
+    inside = any(_suppresses(stmt, spot) for stmt in walk(function.node.body, into=False))
+    return inside or (not _OUTSIDE.isdisjoint(types) and (_WIDE - _OUTSIDE).isdisjoint(types))
+
+
+def _handlers(function: FunctionFacts, spot: Spot) -> Iterator[Handler]:
+    """The handlers of each `try` that has the call in its body."""
+    for stmt in walk(function.node.body, into=False):
+        if isinstance(stmt, Try) and stmt.handlers and stmt.start <= spot.chain.start < stmt.handlers[0].start:
+            yield from stmt.handlers
+
+
+def _suppresses(stmt: object, spot: Spot) -> bool:
+    return (
+        isinstance(stmt, With)
+        and stmt.start <= spot.chain.start < stmt.end
+        and any(last_name(callee(context) or context) == "suppress" for context, _ in stmt.items)
     )
 
 
-def _takes_all(handler: Handler) -> bool:
+def _types(handler: Handler) -> list[str]:
     types = handler.type.items if isinstance(handler.type, Collection) else (handler.type,)
-    return any(one is None or last_name(one) in _WIDE for one in types)
+    return ["" if one is None else last_name(one) for one in types]
 
 
 def _is_given(spot: Spot, resource: str) -> bool:
@@ -98,15 +138,20 @@ def _names(node: object, name: str) -> bool:
     return any(isinstance(part, Name) and part.id == name for part in walk(node))
 
 
-def _raises(values: Values, function: FunctionFacts, spot: Spot) -> bool:
-    """Whether it runs a function of the project that raises something itself."""
-    target = values.of(function.scope, spot.called)
+def _raises(values: Values, leak: Leak, spot: Spot) -> bool:
+    """Whether it runs a function of the project that raises something itself which no handler closes on."""
+    target = values.of(leak.function.scope, spot.called)
     target = target.function if isinstance(target, Method) else target
-    return isinstance(target, FunctionFacts) and any(
-        isinstance(node, Raise) and node.value is not None and _is_meant(node) for node in walk(target.node.body)
+    if not isinstance(target, FunctionFacts):
+        return False
+    closing = [one.type for one in _handlers(leak.function, spot) if _names(one.body, leak.name)]
+    return any(
+        all(catches(one, last_name(callee(node.value) or node.value)) != YES for one in closing)
+        for node in walk(target.node.body)
+        if isinstance(node, Raise) and node.value is not None and not _is_abstract(node.value)
     )
 
 
-def _is_meant(node: Raise) -> bool:
-    """Whether it is an error of the caller's world, not the mark of a method that subclasses write."""
-    return node.value is not None and last_name(callee(node.value) or node.value) != "NotImplementedError"
+def _is_abstract(raised: Expr) -> bool:
+    """Whether it is the mark of a method that subclasses write."""
+    return last_name(callee(raised) or raised) == "NotImplementedError"
