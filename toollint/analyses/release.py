@@ -36,6 +36,7 @@ from toollint.syntax import (
     With,
     attribute_of,
     callee,
+    is_name,
     is_none,
     last_call,
     last_name,
@@ -183,12 +184,21 @@ class _Method:
 
     def hands_over(self, chain: Chain) -> bool:
         """Whether a call is given the attribute by something that may close it later."""
-        return any(
+        return self._fetches(chain) or any(
             isinstance(link, Call)
             and any(self.is_it(arg.value) for arg in link.args)
             and self._may_end_it(last_name(prefix(chain, index)))
             for index, link in enumerate(chain.links)
         )
+
+    def _fetches(self, chain: Chain) -> bool:
+        """Whether it fetches a releasing method of the attribute by its name: ``getattr(client, "close", None)``."""
+        call = chain.links[0]
+        if not is_name(chain.base, "getattr") or not isinstance(call, Call) or len(call.args) < 2:
+            return False
+        named = call.args[1].value
+        word = named.value if isinstance(named, Const) else None
+        return isinstance(word, str) and (word in self.held.verbs or is_closer(word)) and self.is_it(call.args[0].value)
 
     def _may_end_it(self, function: str) -> bool:
         """Whether a function of that name answers for what it is given: it is the release, or sounds like one."""

@@ -156,8 +156,7 @@ class Values:
         found = self.catalog.acquisition(name) if name else None
         if found is None or found.manager or found.element is not None:
             return None
-        given = argument(call, found.when) if call is not None and found.when else None
-        return found if not found.when or (isinstance(given, Const) and bool(given.value)) else None
+        return found if opens(found, call) else None
 
     def instance(self, scope: Scope, expr: Expr | None) -> Instance | None:
         """The object that an expression gives."""
@@ -441,6 +440,15 @@ def _one(alternatives: Sequence[Instance]) -> Instance | None:
 
 def _is_self(value: Value | None) -> bool:
     return isinstance(value, Instance) and value.cls in (Library("typing.Self"), Library("typing_extensions.Self"))
+
+
+def opens(row: Acquisition, call: Call | None) -> bool:
+    """Whether a call acquires what its row says: it is asked to, and is not brought what it would open."""
+    if call is None:
+        return not row.when
+    asked = argument(call, row.when) if row.when else None
+    brought = argument(call, row.brought) if row.brought else None
+    return (not row.when or (isinstance(asked, Const) and bool(asked.value))) and (brought is None or is_none(brought))
 
 
 def is_coroutine(function: FunctionFacts) -> bool:

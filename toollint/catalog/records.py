@@ -94,7 +94,8 @@ class Acquisition(NamedTuple):
     dict, ``*`` for each item of the tuple; None where the call returns the resource itself. ``when``: the argument
     that has to be given and true; without it the call acquires nothing. ``defer``: the argument that, given as False,
     keeps a constructor from opening what only `await` should open. ``unless``: the argument that says how it keeps
-    its connections, or that it keeps none; given, it is not known to be a pool.
+    its connections, or that it keeps none; given, it is not known to be a pool. ``brought``: the argument that brings
+    what the call would open otherwise (a connection pool); given, it acquires nothing.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Acquisition(NamedTuple):
     when: str = ""
     defer: str = ""
     unless: str = ""
+    brought: str = ""
 
 
 class Type(NamedTuple):

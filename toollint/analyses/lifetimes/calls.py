@@ -14,7 +14,7 @@ from toollint.analyses.lifetimes.presumed import escaping, kept_on_failure, may_
 from toollint.analyses.obligation import PROJECT, obligation
 from toollint.analyses.origins import Kind, origins
 from toollint.analyses.release import is_closer
-from toollint.analyses.values import Instance, Method, Values
+from toollint.analyses.values import Instance, Method, Values, opens
 from toollint.catalog import Acquisition, Resource
 from toollint.facts import ClassFacts, FunctionFacts
 from toollint.project import Library, Lineage
@@ -24,7 +24,6 @@ from toollint.syntax import (
     Await,
     Call,
     Chain,
-    Const,
     Expr,
     Import,
     ImportFrom,
@@ -341,8 +340,7 @@ class Calls:
             return None
         if found.resource.category == "file" and self._is_in_memory(call):
             return None
-        given = argument(call, found.when) if found.when else None
-        return found if not found.when or (isinstance(given, Const) and bool(given.value)) else None
+        return found if opens(found, call) else None
 
     def _is_in_memory(self, call: Call) -> bool:
         """Whether a file is made of something else that is open already, or of bytes: it holds nothing of its own."""
