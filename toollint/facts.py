@@ -13,7 +13,21 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from toollint.model import Place, Span
 from toollint.source import identifiers
-from toollint.syntax import Arg, Bind, Class, Def, Expr, Name, Param, Stmt, Yield, attribute_of, walk
+from toollint.syntax import (
+    Arg,
+    Bind,
+    Class,
+    Def,
+    Expr,
+    Name,
+    Param,
+    Stmt,
+    Yield,
+    attribute_of,
+    callee,
+    last_name,
+    walk,
+)
 
 
 class Imported(NamedTuple):
@@ -44,6 +58,7 @@ class Opaque(NamedTuple):
     """A name bound in a way that tells nothing: a loop target, unpacking, an exception, a pattern, ``+=``."""
 
 
+_MANAGERS = frozenset({"contextmanager", "asynccontextmanager"})
 _TEST = re.compile(r"test_.*|.*_test|tests?|testing|conftest")
 
 Binding: TypeAlias = "Imported | Assigned | Parameter | Entered | Opaque | ClassFacts | FunctionFacts"
@@ -148,6 +163,16 @@ class FunctionFacts(_Definition[Def]):
     def is_generator(self) -> bool:
         """Whether a call of it gives a generator: it yields."""
         return any(isinstance(node, Yield) for node in walk(self.node.body, into=False))
+
+    @cached_property
+    def is_manager(self) -> bool:
+        """Whether a `with` runs it, up to its `yield` and on from there."""
+        return any(last_name(callee(one) or one) in _MANAGERS for one in self.decorators)
+
+    @cached_property
+    def is_fixture(self) -> bool:
+        """Whether a test runner runs it, up to its `yield` and on from there, whatever the test does."""
+        return any(last_name(callee(one) or one).endswith("fixture") for one in self.decorators)
 
     @cached_property
     def is_classmethod(self) -> bool:

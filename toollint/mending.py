@@ -95,7 +95,7 @@ def _try(work: _Work, path: str, chosen: Sequence[tuple[Diagnostic, Fix]]) -> st
 
 
 def _findings_differ(work: _Work, after: Workspace, path: str, chosen: Sequence[tuple[Diagnostic, Fix]]) -> str | None:
-    """Whether a finding is still there, or a new one appeared that does not name a member which was just added."""
+    """Whether a finding is still there, or a new one appeared that neither names nor advises what was just added."""
     before = Counter(map(_identity, engine.check_file(work.workspace, path)))
     before.subtract(_identity(found) for found, _ in chosen)
     added = {f"`{name}" for _, one in chosen for name in one.adds}
@@ -105,7 +105,7 @@ def _findings_differ(work: _Work, after: Workspace, path: str, chosen: Sequence[
             continue
         if _identity(found) in {_identity(mended) for mended, _ in chosen}:
             return "the finding would still be there"
-        if not any(name in found.message for name in added):
+        if not any(name in text for name in added for text in (found.message, found.help)):
             return f"it would cause {found.code}: {found.message}"
     return None
 

@@ -133,7 +133,8 @@ Step: TypeAlias = Replace | AddMethods | AddImport | InsertLines | ReplaceLines 
 class Repair(NamedTuple):
     """One alternative to mend a finding, as declarative steps; ``why`` tells why it is not safe.
 
-    A repair of safety DISPLAY may have no steps: then ``recipe`` holds Python to show.
+    A repair of safety DISPLAY may have no steps: then ``recipe`` holds Python to show. ``adds`` are functions that have
+    something to release once it is applied; members that its steps add need not be named.
     """
 
     title: str
@@ -141,6 +142,7 @@ class Repair(NamedTuple):
     steps: tuple[Step, ...] = ()
     why: str = ""
     recipe: str = ""
+    adds: tuple[str, ...] = ()
 
 
 class Note(NamedTuple):
@@ -202,7 +204,8 @@ class Edit(NamedTuple):
 class Fix(NamedTuple):
     """An alternative fix as independent edits on the text that was analysed. A recipe has no edits.
 
-    ``adds`` are the members that appear: findings that name one of them are expected afterwards.
+    ``adds`` are names that are new, or have something to release from now on: findings that name or advise one of them
+    are expected afterwards.
     """
 
     title: str

@@ -633,6 +633,15 @@ def attribute_of(expr: Expr, owner: str | None) -> str | None:
     return None
 
 
+def fetched(expr: Expr | None) -> tuple[Expr, str] | None:
+    """The object and the name of ``getattr(object, "name")``, with or without a default; None for anything else."""
+    called, call = (callee(expr), last_call(expr)) if expr is not None else (None, None)
+    if call is None or not is_name(called, "getattr") or len(call.args) < 2:
+        return None
+    owner, name = call.args[0].value, call.args[1].value
+    return (owner, name.value) if isinstance(name, Const) and isinstance(name.value, str) else None
+
+
 def subscripted(expr: Expr) -> tuple[Expr, tuple[Expr, ...]]:
     """``head[a, b]`` as the head and its arguments; no arguments for what is no subscript."""
     if isinstance(expr, Chain) and isinstance(expr.links[-1], Index):

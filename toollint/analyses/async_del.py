@@ -26,7 +26,6 @@ from toollint.syntax import (
     Call,
     Chain,
     Class,
-    Const,
     Evaluate,
     Expr,
     IfExp,
@@ -34,6 +33,8 @@ from toollint.syntax import (
     argument,
     attribute_of,
     callee,
+    fetched,
+    is_name,
     is_none,
     last_call,
     last_name,
@@ -321,12 +322,8 @@ def _fetched(function: FunctionFacts, name: str) -> str | None:
     """The attribute of ``self`` that a local name is fetched from by ``getattr``."""
     found = function.scope.bindings.get(name, ())
     value = found[0].stmt.value if len(found) == 1 and isinstance(found[0], Assigned) else None
-    called, call = (callee(value), last_call(value)) if value is not None else (None, None)
-    if isinstance(called, Name) and called.id == "getattr" and call is not None and len(call.args) > 1:
-        owner, key = call.args[0].value, call.args[1].value
-        if isinstance(owner, Name) and owner.id == function.receiver and isinstance(key, Const):
-            return key.value if isinstance(key.value, str) else None
-    return None
+    owner, key = fetched(value) or (None, None)
+    return key if is_name(owner, function.receiver) else None
 
 
 def _word(node: object) -> str:

@@ -35,7 +35,6 @@ from toollint.syntax import (
 )
 
 _LOOP = re.compile(rb"\basync[ \t]+for\b")
-_FOR_WITH = re.compile(r"(?:async)?contextmanager|\w*fixture")
 _CATCHES = frozenset({"BaseException", "GeneratorExit"})
 
 
@@ -62,7 +61,7 @@ class Delegation:
             return
         for code in code_of(module, frozenset({b"yield"})):
             function = code.function
-            if function is None or not function.node.is_async or _is_manager(function):
+            if function is None or not function.node.is_async or function.is_manager or function.is_fixture:
                 continue
             for node in walk(code.block, into=False):
                 if isinstance(node, For) and node.is_async and _yields(node.body):
@@ -189,8 +188,3 @@ def _waits(node: Node) -> bool:
 
 def _yields(block: Block) -> bool:
     return any(isinstance(node, Yield) for node in walk(block, into=False))
-
-
-def _is_manager(function: FunctionFacts) -> bool:
-    """Whether `with` runs it: then the consumer is the body of the `with`."""
-    return any(_FOR_WITH.fullmatch(last_name(decorator)) for decorator in function.decorators)

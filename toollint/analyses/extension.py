@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from toollint.analyses.missing_closer import WAITS, release_lines, why_not
+from toollint.analyses.missing_closer import release_lines, why_not
 from toollint.analyses.ownership import Owned, Owner
-from toollint.analyses.release import is_closer
+from toollint.analyses.release import WAITS, is_closer
 from toollint.analyses.teardown import guard_length
 from toollint.facts import FunctionFacts
 from toollint.model import AddImport, InsertLines, Place, ReplaceLines, Step, Surround

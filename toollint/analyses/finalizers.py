@@ -27,14 +27,14 @@ from toollint.syntax import (
     Bind,
     Chain,
     Collection,
-    Const,
     Expr,
     For,
     Name,
     Walrus,
     attribute_of,
     callee,
-    last_call,
+    fetched,
+    is_name,
     prefix,
     walk,
 )
@@ -114,13 +114,9 @@ def _pairs(node: object) -> Iterator[tuple[Expr, Expr]]:
 
 def _attribute(expr: Expr, receiver: str | None) -> str | None:
     """The ``name`` of ``self.name`` or ``getattr(self, "name", ...)``."""
-    called = callee(expr)
-    call = last_call(expr)
-    if isinstance(called, Name) and called.id == "getattr" and call is not None:
-        values = [arg.value for arg in call.args]
-        if len(values) > 1 and isinstance(values[0], Name) and values[0].id == receiver:
-            name = values[1].value if isinstance(values[1], Const) else None
-            return name if isinstance(name, str) else None
+    owner, name = fetched(expr) or (None, None)
+    if owner is not None:
+        return name if is_name(owner, receiver) else None
     return attribute_of(expr, receiver)
 
 

@@ -61,7 +61,6 @@ _LATER = frozenset(
     {"create_task", "ensure_future", "add_task", "submit", "Thread", "run_in_executor", "call_soon", "partial"}
 )
 """Calls that have something done later, or elsewhere."""
-_MANAGERS = frozenset({"contextmanager", "asynccontextmanager"})
 
 
 class Taken(NamedTuple):
@@ -206,7 +205,7 @@ def _by_call(values: Values, scope: Scope, expr: Expr, steps: int) -> Taken | No
         return _by_type(values, Instance(Library(row.resource.name)) if row is not None and row.manager else None)
     if isinstance(function, FunctionFacts):
         given = values.returned(function)
-        return _yielded(values, function, steps) if _is_manager(function) else _by_type(values, given)
+        return _yielded(values, function, steps) if function.is_manager else _by_type(values, given)
     if isinstance(called, Chain) and isinstance(called.links[-1], Attr) and called.links[-1].name == "begin":
         target = values.of(scope, prefix(called, len(called.links) - 1))
     return Taken("Session", at_once=False) if _is_factory(values, target) else None
@@ -218,10 +217,6 @@ def _is_factory(values: Values, value: object) -> bool:
         return False
     row = values.catalog.resource(value.cls.name)
     return row is not None and row.category == "factory"
-
-
-def _is_manager(function: FunctionFacts) -> bool:
-    return not _MANAGERS.isdisjoint(last_name(callee(one) or one) for one in function.decorators)
 
 
 def _yielded(values: Values, function: FunctionFacts, steps: int) -> Taken | None:

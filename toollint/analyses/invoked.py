@@ -56,7 +56,7 @@ _INVOCATION = re.compile(
     r"_?a?(?:invoke|stream|stream_events|chat|ask|answer|query|complete|kickoff)(?:_async)?"
     r"|_?(?:on|handle|process)_(?:message|request|query|question)"
 )
-_MANAGERS = frozenset({"contextmanager", "asynccontextmanager", "property", "cached_property"})
+_PROPERTIES = frozenset({"property", "cached_property"})
 
 
 class Invoked(NamedTuple):
@@ -102,7 +102,7 @@ def _is_done_once(values: Values, function: FunctionFacts) -> bool:
         return True
     targets = (values.project.resolve(function.outer, callee(one) or one) for one in function.decorators)
     memoized = any(isinstance(one, Library) and values.catalog.memoizer(one.name) is not None for one in targets)
-    managed = not _MANAGERS.isdisjoint(last_name(callee(one) or one) for one in function.decorators)
+    managed = function.is_manager or not _PROPERTIES.isdisjoint(map(last_name, function.decorators))
     return memoized or managed or leaves_a_mark(values, function)
 
 

@@ -54,7 +54,6 @@ _UNPOOLED = re.compile(r"poolclass|force_close|\w*keepalive\w*|creator")
 """Arguments after which no connection is kept between two uses."""
 _HINT = re.compile(rb"[aA]sync|aio")
 """What a file mentions, in whatever word, that has to do with event loops."""
-_MANAGERS = frozenset({"contextmanager", "asynccontextmanager"})
 _REUSE = b"nest_asyncio"
 _DERIVED = 2
 """How many variables in a row that a module derives from it are followed."""
@@ -460,7 +459,7 @@ def _is_manager(values: Values, site: Site) -> bool:
     called = callee(site.node)
     target = None if called is None else values.of(site.code.scope, called)
     function = getattr(target, "function", target)
-    return isinstance(function, FunctionFacts) and not _MANAGERS.isdisjoint(map(last_name, function.decorators))
+    return isinstance(function, FunctionFacts) and function.is_manager
 
 
 def _is_blocking(function: FunctionFacts | None) -> bool:

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from toollint.analyses.tied import escapes, tied
+from toollint.analyses.tied import rest_of
 from toollint.analyses.values import Instance, Method, Values
 from toollint.facts import Assigned, ClassFacts, Code, FunctionFacts, ModuleFacts, code_of
-from toollint.lower import blocks
 from toollint.model import Place
 from toollint.project import Library
 from toollint.syntax import (
@@ -32,7 +31,6 @@ from toollint.syntax import (
     For,
     Index,
     Name,
-    Stmt,
     With,
     attribute_of,
     callee,
@@ -121,18 +119,8 @@ class Mistaken:
     @property
     def rest(self) -> Block:
         """The statements that follow the binding in its block, where all uses of the name stand in them; else none."""
-        block, binding = self.manager.code.block, self.binding
-        function = self.manager.code.function
-        if binding is None or function is None or len(binding.targets) != 1 or binding.annotation is not None:
-            return ()
-        name = binding.targets[0]
-        following = next((found for found in _following(block, binding)), ())
-        names = tied(following, name.id) if isinstance(name, Name) else frozenset()
-        inside = {id(node) for node in walk(following)} | {id(node) for node in walk(binding)}
-        outside = (node for node in walk(function.node.body) if id(node) not in inside)
-        if any(isinstance(node, Name) and node.id in names for node in outside) or any(escapes(following, names)):
-            return ()
-        return following
+        plain = self.binding is not None and len(self.binding.targets) == 1
+        return rest_of(self.manager.code, self.binding) if plain else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -367,12 +355,3 @@ def _attribute(code: Code, stmt: Bind) -> Iterator[tuple[_Attribute, Bind]]:
         stores = re.findall(rb"\.\s*%b\s*(?::[^=\r\n]*)?=(?!=)" % name.encode(), code.scope.module.utf8)
         if len(stores) == 1 and name not in function.cls.scope.bindings:
             yield (id(function.cls), name), stmt
-
-
-def _following(block: Block, stmt: Stmt) -> Iterator[Block]:
-    """What follows a statement in the block that it stands in."""
-    for index, one in enumerate(block):
-        if one is stmt:
-            yield block[index + 1 :]
-        for inner in blocks(one):
-            yield from _following(inner, stmt)

@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from toollint.analyses.closers import empty_hook
 from toollint.analyses.ownership import Owned, Owner
 from toollint.analyses.reach import Component
-from toollint.analyses.release import is_empty
+from toollint.analyses.release import WAITS, is_empty
 from toollint.model import AddImport, AddMethods, Finding, Note, Place, Repair, Role, Safety, Severity, Span, Step
 from toollint.syntax import Arg, walk
-
-WAITS = frozenset({"wait", "join"})
-"""Releases that wait for an end, and do not bring it about."""
 
 
 def unreleased(owner: Owner, owned: Sequence[Owned], component: Component | None) -> Finding:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from toollint.analyses.claims import is_constructor
 from toollint.analyses.origins import Kind
 from toollint.analyses.ownership import Owner
+from toollint.analyses.teardown import Teardown
 from toollint.analyses.values import Values
 from toollint.catalog import Acquisition
 from toollint.facts import ClassFacts
@@ -29,6 +30,8 @@ def obligation(values: Values, cls: ClassFacts) -> Acquisition | None:
     if duty is None or owner.hands_over or any("__del__" in one.methods for one in owner.lineage.classes):
         return None
     opened = [*_opened(values, cls)]
+    if Teardown(owner).missed:
+        return None  # its closer does not do it: whoever makes an object cannot mend that (TL102)
     if not opened or not (duty.resource.release or "releases" in {duty.resource.with_, duty.resource.async_with}):
         return None
     weightiest = max(opened, key=lambda one: _WEIGHTS.index(one.resource.weight))

@@ -30,7 +30,6 @@ from toollint.syntax import (
     Chain,
     Collection,
     Comprehension,
-    Const,
     Expr,
     For,
     Handler,
@@ -41,9 +40,10 @@ from toollint.syntax import (
     While,
     With,
     Yield,
-    argument,
     attribute_of,
     callee,
+    fetched,
+    is_name,
     is_none,
     last_call,
     last_name,
@@ -538,12 +538,8 @@ def _attribute_in(expr: Expr, receiver: str | None) -> str | None:
 
 def _looked_up(expr: Expr, receiver: str | None) -> str | None:
     """``name`` of ``getattr(self, "name", None)``."""
-    call, called = last_call(expr), callee(expr)
-    if call is None or not isinstance(called, Name) or called.id != "getattr" or len(call.args) < 2:
-        return None
-    owner, name = argument(call, "", 0), argument(call, "", 1)
-    known = isinstance(owner, Name) and owner.id == receiver and isinstance(name, Const)
-    return str(name.value) if known and isinstance(name, Const) else None
+    owner, name = fetched(expr) or (None, None)
+    return name if is_name(owner, receiver) else None
 
 
 def _local_in(expr: Node | None) -> str:

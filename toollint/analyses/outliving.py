@@ -14,6 +14,7 @@ from toollint.analyses.ending import Dead, Needing, ended_by, only_makes
 from toollint.analyses.lifetimes.calls import DATA
 from toollint.analyses.managers import manager_words, written
 from toollint.analyses.release import is_closer
+from toollint.analyses.tied import following
 from toollint.analyses.values import Values
 from toollint.catalog import Resource
 from toollint.facts import Code, ModuleFacts, Parameter, code_of
@@ -106,9 +107,7 @@ class Outlived:
         """The statements after the `with` up to the use, where they stand in one block with it in a function."""
         if self.how != "used" or self.code.function is None:
             return ()
-        block = next(_blocks_with(self.code.block, self.statement), ())
-        index = next((i for i, one in enumerate(block) if one is self.statement), len(block))
-        rest = block[index + 1 :]
+        rest = following(self.code.block, self.statement)
         last = [i for i, one in enumerate(rest) if any(node is self.node for node in walk(one))]
         return rest[: last[0] + 1] if last else ()
 
@@ -317,12 +316,3 @@ def _rest(block: Block, stmt: Stmt) -> list[Stmt] | None:
             if found is not None:
                 return None if isinstance(one, For | While) else [*found, *block[index + 1 :]]
     return None
-
-
-def _blocks_with(block: Block, stmt: Stmt) -> Iterator[Block]:
-    """The block that a statement stands in."""
-    if any(one is stmt for one in block):
-        yield block
-    for one in block:
-        for inner in blocks(one):
-            yield from _blocks_with(inner, stmt)

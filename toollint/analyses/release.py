@@ -36,7 +36,7 @@ from toollint.syntax import (
     With,
     attribute_of,
     callee,
-    is_name,
+    fetched,
     is_none,
     last_call,
     last_name,
@@ -57,6 +57,8 @@ _TAKES_OVER = re.compile(
     r"|enter_|^(?:rmdir|removedirs|unlink|append|add|register|push|callback)$"
 )
 """A function that is given a resource and may answer for it from then on."""
+WAITS = frozenset({"wait", "join"})
+"""Releases that wait for an end, and do not bring it about."""
 _COPIES = frozenset({"list", "tuple", "set", "sorted", "reversed", "enumerate", "zip", "filter", "iter"})
 _VIEWS = frozenset({"values", "items", "copy"})
 _RENAMINGS = 3
@@ -191,14 +193,10 @@ class _Method:
             for index, link in enumerate(chain.links)
         )
 
-    def _fetches(self, chain: Chain) -> bool:
+    def _fetches(self, expr: Expr) -> bool:
         """Whether it fetches a releasing method of the attribute by its name: ``getattr(client, "close", None)``."""
-        call = chain.links[0]
-        if not is_name(chain.base, "getattr") or not isinstance(call, Call) or len(call.args) < 2:
-            return False
-        named = call.args[1].value
-        word = named.value if isinstance(named, Const) else None
-        return isinstance(word, str) and (word in self.held.verbs or is_closer(word)) and self.is_it(call.args[0].value)
+        owner, word = fetched(expr) or (None, "")
+        return owner is not None and (word in self.held.verbs or is_closer(word)) and self.is_it(owner)
 
     def _may_end_it(self, function: str) -> bool:
         """Whether a function of that name answers for what it is given: it is the release, or sounds like one."""

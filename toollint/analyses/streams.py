@@ -51,7 +51,6 @@ _LOOKS = frozenset({"isinstance", "hasattr", "type", "callable", "print", "repr"
 """Functions that only look at what they are given."""
 _CLOSING = frozenset({"closing", "aclosing", "enter_context", "enter_async_context", "push_async_exit"})
 _ENDS = re.compile(r"clos|cancel|finish|releas|drain")
-_FOR_WITH = re.compile(r"(?:async)?contextmanager|\w*fixture")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ class StreamLoop:
         if not words or module.is_test or not _LOOP.search(module.utf8):
             return
         for code in code_of(module, words):
-            if code.function is not None and not _is_manager(code.function):
+            if code.function is not None and not (code.function.is_manager or code.function.is_fixture):
                 for node in walk(code.block, into=False):
                     if isinstance(node, For):
                         yield from _left_early(values, code, code.function, node)
@@ -298,11 +297,6 @@ def _closes_anything(node: object) -> bool:
 
 def _is_call_of(node: object, name: str) -> bool:
     return isinstance(node, Chain) and isinstance(node.links[-1], Call) and last_name(node) == name
-
-
-def _is_manager(function: FunctionFacts) -> bool:
-    """Whether `with` runs it: then the consumer is the body of the `with`."""
-    return any(_FOR_WITH.fullmatch(last_name(decorator)) for decorator in function.decorators)
 
 
 def _is_parameter(function: FunctionFacts, name: str) -> bool:

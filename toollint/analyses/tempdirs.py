@@ -8,12 +8,12 @@ from functools import cached_property
 
 from toollint.analyses.fate import Fate, fate_of
 from toollint.analyses.invoked import Invoked, invoked
+from toollint.analyses.tied import following
 from toollint.analyses.values import Values
 from toollint.facts import Code, FunctionFacts, ModuleFacts, code_of
-from toollint.lower import blocks
 from toollint.model import Place
 from toollint.source import identifiers
-from toollint.syntax import Bind, Block, Call, Chain, Expr, Name, Stmt, Yield, last_call, last_name, prefix, walk
+from toollint.syntax import Bind, Block, Call, Chain, Name, Stmt, Yield, last_call, last_name, prefix, walk
 
 _DIRECTORY = "directory"
 """The catalogue's category of calls that make one and give its path."""
@@ -74,9 +74,9 @@ class TempDir:
     def users(self) -> Block:
         """The statements after that one, up to the last that mentions the directory, where nothing else does."""
         stmt = self.statement
-        following = next(_following(self.code.block, stmt), ()) if stmt is not None else ()
-        last = max((index for index, one in enumerate(following) if self._mentions(one)), default=-1)
-        users = following[: last + 1]
+        rest = following(self.code.block, stmt) if stmt is not None else ()
+        last = max((index for index, one in enumerate(rest) if self._mentions(one)), default=-1)
+        users = rest[: last + 1]
         inside = {id(node) for node in walk(users)} | {id(node) for node in walk(stmt)}
         outside = (node for node in walk(self.code.block) if id(node) not in inside)
         return () if any(isinstance(node, Name) and node.id in self.names for node in outside) else users
@@ -117,12 +117,3 @@ def _made(values: Values, code: Code, words: frozenset[bytes]) -> Iterator[tuple
                 row = values.acquisition(code.scope, call)
                 if row is not None and row.resource.category == _DIRECTORY and isinstance(call, Chain):
                     yield call, row.resource.release
-
-
-def _following(block: Block, stmt: Stmt | Expr) -> Iterator[Block]:
-    """What follows a statement in the block that it stands in."""
-    for index, one in enumerate(block):
-        if one is stmt:
-            yield block[index + 1 :]
-        for inner in blocks(one):
-            yield from _following(inner, stmt)

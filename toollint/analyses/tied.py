@@ -10,11 +10,14 @@ import itertools
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
+from toollint.facts import Code
+from toollint.lower import blocks
 from toollint.syntax import (
     Attr,
     Await,
     Binary,
     Bind,
+    Block,
     Bool,
     Call,
     Chain,
@@ -169,3 +172,27 @@ def _is_kept(chain: Chain, names: frozenset[str]) -> bool:
     """Whether a call keeps what it is given for later."""
     last = chain.links[-1]
     return isinstance(last, Call) and last_name(chain) in _KEEPS and any(needs(arg.value, names) for arg in last.args)
+
+
+def following(block: Block, stmt: Stmt) -> Block:
+    """The statements after one in the block that it stands in, which may lie in another; none where it does not."""
+    for index, one in enumerate(block):
+        if one is stmt:
+            return block[index + 1 :]
+        for inner in blocks(one):
+            if found := following(inner, stmt):
+                return found
+    return ()
+
+
+def rest_of(code: Code, binding: Bind | None) -> Block:
+    """The statements that follow a binding in its block, where all that needs the object stands in them; else none."""
+    target = binding.targets[0] if binding is not None else None
+    if binding is None or code.function is None or not isinstance(target, Name) or binding.annotation is not None:
+        return ()
+    rest = following(code.block, binding)
+    names = tied(rest, target.id)
+    inside = {id(node) for node in walk(rest)} | {id(node) for node in walk(binding)}
+    outside = (node for node in walk(code.function.node.body) if id(node) not in inside)
+    left = any(isinstance(node, Name) and node.id in names for node in outside)
+    return () if left or any(escapes(rest, names)) else rest

@@ -16,11 +16,10 @@ from typing import NamedTuple
 from toollint.analyses.lifetimes.calls import LOOKS, only_tells
 from toollint.analyses.named import Parents, UnclearError, uses_of
 from toollint.analyses.release import is_closer
-from toollint.analyses.tied import escapes, tied
+from toollint.analyses.tied import rest_of
 from toollint.analyses.values import Values
 from toollint.catalog import Resource
 from toollint.facts import Code, ModuleFacts, code_of
-from toollint.lower import blocks
 from toollint.model import Place
 from toollint.project import Library
 from toollint.syntax import (
@@ -35,7 +34,6 @@ from toollint.syntax import (
     Comprehension,
     Expr,
     Name,
-    Stmt,
     With,
     last_name,
     prefix,
@@ -86,16 +84,7 @@ class Unentered:
     @property
     def rest(self) -> Block:
         """The statements that follow the binding in its block, where all that needs the object stands in them."""
-        binding, function = self.binding, self.code.function
-        target = binding.targets[0] if binding is not None else None
-        if binding is None or function is None or not isinstance(target, Name) or binding.annotation is not None:
-            return ()
-        following = next(_following(self.code.block, binding), ())
-        names = tied(following, target.id)
-        inside = {id(node) for node in walk(following)} | {id(node) for node in walk(binding)}
-        outside = (node for node in walk(function.node.body) if id(node) not in inside)
-        left = any(isinstance(node, Name) and node.id in names for node in outside)
-        return () if left or any(escapes(following, names)) else following
+        return rest_of(self.code, self.binding)
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,12 +249,3 @@ class _Followed:
 def _text(code: Code, node: Expr) -> str:
     start, end = code.at(node.start, node.end).span
     return code.scope.module.utf8[start:end].decode()
-
-
-def _following(block: Block, stmt: Stmt) -> Iterator[Block]:
-    """What follows a statement in the block that it stands in."""
-    for index, one in enumerate(block):
-        if one is stmt:
-            yield block[index + 1 :]
-        for inner in blocks(one):
-            yield from _following(inner, stmt)

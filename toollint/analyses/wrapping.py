@@ -72,7 +72,8 @@ def _repair(leak: Leak, values: Values) -> Repair | None:
         return None
     title, steps = found
     why = _doubt(life, leak) or ("" if title == _WITH else "whoever handles a failure meets it closed")
-    return Repair(title, Safety.UNSAFE if why else Safety.SAFE, steps, why=why)
+    adds = (leak.function.name,) if leak.function.is_generator else ()
+    return Repair(title, Safety.UNSAFE if why else Safety.SAFE, steps, why=why, adds=adds)
 
 
 def _doubt(life: Lifespan, leak: Leak) -> str:

@@ -45,8 +45,8 @@ def realise(repair: Repair, sources: Mapping[str, Source]) -> Fix:
     places = [(edit.region.path, edit.region.span) for edit in edits]
     if any(path == other and span.end > start for (path, span), (other, (start, _)) in itertools.pairwise(places)):
         raise CannotFix(OVERLAP)
-    adds = tuple(name for step in repair.steps if isinstance(step, AddMethods) for name in step.names)
-    return Fix(repair.title, repair.safety, tuple(edits), repair.why, repair.recipe, adds)
+    members = [name for step in repair.steps if isinstance(step, AddMethods) for name in step.names]
+    return Fix(repair.title, repair.safety, tuple(edits), repair.why, repair.recipe, (*repair.adds, *members))
 
 
 def _edits(steps: tuple[Step, ...], sources: Mapping[str, Source]) -> Iterator[Edit]:

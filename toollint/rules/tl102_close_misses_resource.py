@@ -140,7 +140,7 @@ def _extended(extension: Extension) -> Repair:
     title, obstacle = f"release it in `{name}`", extension.obstacle
     if obstacle:
         return Repair(title, Safety.DISPLAY, why=obstacle, recipe="\n".join(extension.lines) + "\n")
-    return Repair(title, Safety.UNSAFE, extension.steps, why=f"`{name}` does more than before")
+    return Repair(title, Safety.UNSAFE, extension.steps, why=f"`{name}` does more than before", adds=(name,))
 
 
 def _abandoned(teardown: Teardown, found: Abandoned) -> Finding:

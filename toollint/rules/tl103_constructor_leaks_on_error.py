@@ -59,6 +59,7 @@ from collections.abc import Iterator
 
 from toollint.analyses.construction import Construction, Loss
 from toollint.analyses.guarding import endangered
+from toollint.analyses.release import WAITS
 from toollint.model import (
     AddImport,
     Default,
@@ -75,8 +76,6 @@ from toollint.model import (
 
 _SHOWN = 3
 """How many of the steps that may fail are shown."""
-_WAITS = frozenset({"wait", "join"})
-"""Releases that wait for an end, and do not bring it about."""
 
 
 @rule(
@@ -138,6 +137,6 @@ def _obstacle(loss: Loss) -> str:
     resource = loss.opened.acquisition.resource
     if resource.async_:
         return f"`{resource.release}` has to be awaited, and a constructor cannot: open it in a coroutine"
-    if resource.release in _WAITS:
+    if resource.release in WAITS:
         return f"`{resource.release}` waits for its end: something has to bring that about first"
     return ""

@@ -40,7 +40,8 @@ async def answer(question: str) -> str:
 Puts the right verb in the place of the wrong one. Safe where both are awaited or neither is, and the object is
 constructed in the same function or in the constructor of its owner. Unsafe where the object comes from elsewhere,
 where an `await` comes or goes, where the wrong verb did something that may have been wanted, and where the catalogue's
-row was read off the library rather than tried. Only shown where an `await` would be needed and cannot stand.
+row was read off the library rather than tried. Only shown where an `await` would be needed and cannot stand, and where
+the right verb only waits (`join` of a thread): something has to end it first.
 
 ## Not reported
 Objects whose class is not certain, or of which the catalogue has no row that somebody checked; classes of the project
@@ -56,6 +57,7 @@ from collections.abc import Iterator
 from toollint.analyses.asking import asks_for_others, is_asked, is_named_beside, only_question
 from toollint.analyses.closing import Closing
 from toollint.analyses.last_release import is_last_release, is_released
+from toollint.analyses.release import WAITS
 from toollint.analyses.values import Instance
 from toollint.analyses.verbs import VERBS, Closer, closer_of, closers
 from toollint.catalog import Resource
@@ -175,6 +177,8 @@ def _other(closing: Closing, instance: Instance) -> Iterator[Finding]:
 def _renamed(closing: Closing, right: Closer, doubt: str = "") -> Repair:
     """The right verb in the place of the wrong one, with an ``await`` if it needs one."""
     title, steps = f"call `{right.name}`", [Replace(closing.verb_place, right.name)]
+    if right.name in WAITS:
+        return Repair(title, Safety.DISPLAY, why=f"`{right.name}` waits for an end that something has to bring about")
     if closing.call is None:
         doubt = doubt or "what takes the method may want one of the other colour"
     elif right.is_async and closing.wait is None:

@@ -95,4 +95,5 @@ def _repair(found: StreamLoop) -> Repair:
     if not found.is_sure:
         return Repair(title, Safety.DISPLAY, recipe=f"{_manager(found)}\n    ...  # the loop\n")
     around = Surround(found.whole, (_manager(found),), ())
-    return Repair(title, Safety.UNSAFE, (around,), why="what follows the loop finds the stream closed")
+    why = "what follows the loop finds the stream closed"
+    return Repair(title, Safety.UNSAFE, (around,), why=why, adds=(found.function.name,))

@@ -106,4 +106,5 @@ def _repair(found: Delegation) -> Repair:
         steps = (Replace(found.read, "inner"),)
     around = Surround(found.whole, (head,), ())
     why = "what follows waits for the end of the inner generator"
-    return Repair(title, Safety.UNSAFE, (around, *steps, AddImport(found.place.path, "contextlib")), why=why)
+    imported = AddImport(found.place.path, "contextlib")
+    return Repair(title, Safety.UNSAFE, (around, *steps, imported), why=why, adds=(found.function.name,))

@@ -67,7 +67,6 @@ _SUPPRESSING = Library("contextlib.suppress")
 _INNER = re.compile(r"(?:begin|transaction|cursor|pipeline|savepoint|atomic|lock|batch|nested|execut)\w*")
 """Methods that give something to enter which does not close the resource at its end."""
 _NOTHING: Mapping[str, Any] = {}
-_MANAGER = frozenset({"contextmanager", "asynccontextmanager", "fixture"})
 
 
 class Loss(NamedTuple):
@@ -100,9 +99,7 @@ class Interpreter(Brancher):
         self._handling: list[str] = []
         self._catching = 0
         self._returned: dict[int, Value] = {}
-        decorators = {last_name(callee(one) or one) for one in function.decorators}
-        self._is_manager = not _MANAGER.isdisjoint(decorators)
-        self._is_fixture = "fixture" in decorators
+        self._is_resumed = function.is_manager or function.is_fixture
         self._compounds: dict[type, Callable[[Any, States], States]] = {
             If: self._if,
             While: self._while,
@@ -566,9 +563,9 @@ class Interpreter(Brancher):
         """A generator may be closed at a ``yield``; what runs for a ``with`` goes on owing what it yields."""
         found: list[Outcome] = []
         for s, value in self.evaluate(expr.value, state):
-            after = s if self._is_manager else self.give_value(s, value)
-            if not self._is_fixture:
-                self.strike(after, expr, 1, "yield", "any" if self._is_manager else "exit")
+            after = s if self._is_resumed else self.give_value(s, value)
+            if not self.function.is_fixture:
+                self.strike(after, expr, 1, "yield", "any" if self._is_resumed else "exit")
             found.append((after, UNKNOWN))
         return found
 

@@ -41,7 +41,6 @@ CATEGORY = "presumed"
 _VERBS = frozenset({"close", "aclose", "quit", "disconnect", "dispose", "shutdown"})
 _CLOSED = re.compile(rb"\b([A-Za-z_]\w*)\.(?:close|aclose|quit|disconnect|dispose|shutdown)\(\)")
 _WORDS = frozenset(verb.encode() for verb in _VERBS)
-_MANAGERS = frozenset({"contextmanager", "asynccontextmanager", "fixture"})
 _GETS = re.compile(
     r"get|pop\w*|setdefault|getattr|next|iter|cast|copy|deepcopy|with_\w+|borrow\w*|find\w*|lookup\w*|current\w*|peek"
     r"|cursor|pool\w*|_*get_(?:or|cached|shared|existing|current|default|global)\w*|(?:fd)?open|open_\w*"
@@ -99,8 +98,7 @@ def _is_fed(function: FunctionFacts, name: str) -> bool:
 
 def closed_at_end(function: FunctionFacts) -> dict[str, tuple[Chain, Acquisition]]:
     """The parameters that a generator closes when it is done, each with the call: who stops early skips that."""
-    decorators = {last_name(callee(one) or one) for one in function.decorators}
-    if not function.is_generator or not _MANAGERS.isdisjoint(decorators):
+    if not function.is_generator or function.is_manager or function.is_fixture:
         return {}
     own = {param.name for param in function.node.params[bool(function.receiver) :]}
     once = {name for name in own if len(function.scope.bindings.get(name, ())) == 1}

@@ -16,6 +16,7 @@ from toollint.analyses.lifetimes.likely import failed_at, is_likely
 from toollint.analyses.lifetimes.presumed import CATEGORY as PRESUMED
 from toollint.analyses.lifetimes.presumed import closings
 from toollint.analyses.obligation import PROJECT
+from toollint.analyses.release import WAITS
 from toollint.analyses.values import Values
 from toollint.catalog import Resource
 from toollint.facts import Assigned, ModuleFacts
@@ -26,7 +27,6 @@ _OTHERS = frozenset(
     {"db-cursor", "thread", "process", "executor", "scheduler", "llm-stream", "stack", "llm", "tracer", "image"}
 )
 """Categories that go with what they came from, that other rules speak of, or that are often left running on purpose."""
-_WAITS = frozenset({"wait", "join", ""})
 _ASKS = frozenset({"connect", "login", "starttls", "do_handshake", "handshake", "authenticate", "bind", "listen"})
 """Methods by which a connection comes about: these do fail."""
 _OPENS = frozenset({"open", "fdopen", "NamedTemporaryFile", "TemporaryFile", "SpooledTemporaryFile", "BytesIO"})
@@ -72,12 +72,12 @@ class Unreleased:
     @property
     def _matters(self) -> bool:
         """Whether it can be closed at once, no other rule speaks of it, and no process ends with the function."""
-        resource, decorators = self.resource, self.leak.function.decorators
+        resource = self.resource
         if resource.category in _OTHERS or self.leak.entered:
             return False
-        if resource.release in _WAITS and resource.evidence != PROJECT:
+        if resource.release in {"", *WAITS} and resource.evidence != PROJECT:
             return False
-        if self.leak.how == "yield" and any("contextmanager" in last_name(callee(one) or one) for one in decorators):
+        if self.leak.how == "yield" and self.leak.function.is_manager:
             return False
         if self._is_for_others or (self.is_presumed and not self._may_be_missed):
             return False
