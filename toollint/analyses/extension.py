@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from toollint.analyses.missing_closer import release_lines, why_not
+from toollint.analyses.missing_closer import release_lines, still_running, why_not
 from toollint.analyses.ownership import Owned, Owner
 from toollint.analyses.release import WAITS, is_closer
 from toollint.analyses.teardown import guard_length
@@ -59,8 +59,9 @@ class Extension:
             return f"`{name}` cannot await the release"
         if not self._block:
             return f"`{name}` has no body to extend"
-        if not self._used.issuperset(one.attribute for one in self._waiting):
-            return "to wait for its end is not enough: something has to bring that about first"
+        running = still_running([one for one in self.missed if one.attribute not in self._used])
+        if running:
+            return running
         if self._forgotten and (self._used & self._forgotten or self._returns):
             return f"`{name}` forgets it before it can be released"
         return why_not(self.owner, self.missed)

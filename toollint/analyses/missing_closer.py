@@ -152,11 +152,7 @@ class _Closer:
             return f"`{bare}` has no closer that it could call"
         if tool is not None and tool.called and not self._is_hook and "close" not in tool.hooks:
             return f"{tool.framework} has hooks of its own: {', '.join(tool.hooks)}"
-        waits = next((one for one in self.owned if one.acquisition.resource.release in WAITS), None)
-        if waits is not None:
-            release = waits.acquisition.resource.release
-            return f"`{release}` waits for its end: something has to bring that about first"
-        return why_not(self.owner, self.owned)
+        return still_running(self.owned) or why_not(self.owner, self.owned)
 
     def _closerless(self) -> str:
         """The class of a part that has no closer itself, empty if all have one."""
@@ -197,6 +193,16 @@ class _Closer:
             f"{word} {leave}(self, *exc: object) -> None:",
             f"    {wait}self.{close}()",
         )
+
+
+def still_running(owned: Sequence[Owned]) -> str:
+    """Why the release alone does not end it, empty if it does: it waits for an end, or fails before that."""
+    for resource in (one.acquisition.resource for one in owned):
+        if resource.release in WAITS:
+            return f"`{resource.release}` waits for its end: something has to bring that about first"
+        if resource.stopped_by:
+            return f"`{resource.release}` fails while it runs: `{resource.stopped_by}` has to end that first"
+    return ""
 
 
 def why_not(owner: Owner, owned: Sequence[Owned]) -> str:

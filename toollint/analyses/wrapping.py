@@ -14,6 +14,7 @@ from toollint.analyses.lifespan import Close, Lifespan, asks_whether_it_is_there
 from toollint.analyses.lifetimes import Leak
 from toollint.analyses.lifetimes.presumed import CATEGORY as PRESUMED
 from toollint.analyses.naming import unnamed
+from toollint.analyses.obligation import PROJECT
 from toollint.analyses.values import Values
 from toollint.catalog import Acquisition, Resource
 from toollint.model import AddImport, InsertLines, Place, Repair, Replace, ReplaceLines, Safety, Span, Step, Surround
@@ -52,6 +53,9 @@ class Head(NamedTuple):
 
 def repairs(leak: Leak, values: Values) -> tuple[Repair, ...]:
     """The fix that closes what a function loses; none where none is certain."""
+    resource = leak.acquisition.resource
+    if resource.evidence == PROJECT and resource.second_close != "ok":
+        return ()  # the closer of a class of the project that does more than release: it may wait, or fail
     found = _repair(leak, values) if leak.name else _named(leak, values)
     return () if found is None else (found,)
 

@@ -51,7 +51,8 @@ class Resource(NamedTuple):
     fail, or wait for ever, as long as nobody has entered or connected it. ``coroutines`` are methods that have to be
     awaited: code that does not was written for another release. ``gives_tools`` are the members that give tools which
     work only as long as it is open. ``task_bound`` tells how it is known that only the task that entered it may leave
-    it. ``after_release``: what using it then does, where that is known.
+    it. ``after_release``: what using it then does, where that is known. ``stopped_by``: the method that has to end what
+    it does first; until then the release raises.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Resource(NamedTuple):
     thread_bound: str = ""
     task_bound: Literal["measured", "source", "judged", ""] = ""
     after_release: Literal["fails", ""] = ""
+    stopped_by: str = ""
     pool: bool = False
     runs: bool = False
     needs_entering: tuple[str, ...] = ()

@@ -36,7 +36,8 @@ def count_jobs(state: str) -> str:
 
 ## Fix
 Opens it in a `with` around exactly the statements that need it open, as TL404 does; unsafe, because whoever goes on
-using it finds it closed. None where a value that may need it, as a cursor, leaves these statements.
+using it finds it closed. None where a value that may need it, as a cursor, leaves these statements, or where it is an
+object of the project whose closer does more than release.
 
 ## Not reported
 Functions that nothing is known to call again and again (TL413); what any way through the function returns, stores, or

@@ -36,7 +36,8 @@ def find(path: str, key: str) -> str | None:
 ## Fix
 Opens it in a `with` around exactly the statements that need it open, as TL404 does, and takes the closes away that are
 then too many; unsafe, because whoever goes on using it finds it closed. None where a value that may need it, as a
-cursor, leaves these statements.
+cursor, leaves these statements, or where it is an object of the project whose closer does more than
+release.
 
 ## Not reported
 What any call that is not known to borrow was given, what was stored, captured by a nested function, returned or
