@@ -53,7 +53,7 @@ from toollint.syntax import (
 )
 
 _WORD = re.compile(rb"ExitStack|__a?enter__|create_task|def[ \t]+_*(?:a?connect|a?open|a?start|initialize|setup)\w*")
-_STACKS = frozenset({"contextlib.ExitStack", "contextlib.AsyncExitStack"})
+_STACKS = frozenset({Library("contextlib.ExitStack"), Library("contextlib.AsyncExitStack")})
 _ENTERING = frozenset({"__enter__", "__aenter__"})
 _OPENERS = re.compile(r"_*(?:async_?|a)?(?:connect|open|start|initialize|init|setup|set_up)(?:_\w+)?")
 _FILLS = frozenset(
@@ -394,25 +394,29 @@ class _Run:
             called = callee(node) if isinstance(node, Chain) else None
             if not isinstance(called, Chain):
                 continue
-            word, receiver = last_name(called), self.name(prefix(called, len(called.links) - 1))
+            holder = prefix(called, len(called.links) - 1)
+            word, receiver = last_name(called), self.name(holder)
             if receiver is None or receiver == "super" or any(one.name == receiver for one in state):
                 continue  # what a base class enters, its own other half exits
-            if word in _ENTERING:
+            value = self.values.instance(self.function.scope, holder)
+            is_stack = value is not None and value.cls in _STACKS
+            if word in _ENTERING and not is_stack:  # a stack holds nothing before something is put into it
                 state = (*state, Opened(receiver, "manager", stmt))
-            elif word in _FILLS and not receiver.startswith(".") and self.is_stack(receiver):
+            elif word in _FILLS and is_stack and self.is_lost_with(receiver):
                 state = (*state, Opened(receiver, "stack", stmt))
         return state
 
-    def is_stack(self, name: str) -> bool:
-        """Whether a local name is an exit stack that no `with` has entered."""
-        value = self.values.instance(self.function.scope, Name(name, 0, 0))
+    def is_lost_with(self, name: str) -> bool:
+        """Whether a failure loses the stack: a local one that no `with` has entered, or one that `with` never exits."""
+        if name.startswith("."):
+            return self.entering
         bindings = self.function.scope.bindings.get(name, ())
         assigned = all(hasattr(binding, "stmt") for binding in bindings)
         entered = any(
             isinstance(node, With) and any(isinstance(item, Name) and item.id == name for item, _ in node.items)
             for node in walk(self.function.node.body)
         )
-        return value is not None and value.cls in {Library(stack) for stack in _STACKS} and assigned and not entered
+        return assigned and not entered
 
     def name(self, node: object) -> str | None:
         """A local name as it is, an attribute of ``self`` as ``.name``; None for all else."""
@@ -428,7 +432,10 @@ def _counts(acquisition: Acquisition) -> bool:
     """Whether it is worth a word: it is held at once, and does not go by itself with the last reference."""
     resource = acquisition.resource
     return (
-        acquisition.lazy is not True and resource.weight in {"high", "medium"} and resource.leak != "freed by refcount"
+        acquisition.lazy is not True
+        and not resource.needs_entering
+        and resource.weight in {"high", "medium"}
+        and resource.leak != "freed by refcount"
     )
 
 
