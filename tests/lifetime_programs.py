@@ -626,7 +626,10 @@ class _Instrument(ast.NodeTransformer):
         return node
 
     def visit_Raise(self, node):
-        node.exc = self.ask(node, "raised") if node.exc is not None else None
+        raised = self.ask(node, "raised")
+        if node.exc is None:
+            return [ast.copy_location(ast.Expr(raised), node), node]
+        node.exc = raised
         return node
 
     def visit_Delete(self, node):

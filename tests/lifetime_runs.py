@@ -24,7 +24,7 @@ class Bounds(NamedTuple):
     runs: int
 
 
-FEW, MANY = Bounds(1, 2, 1500), Bounds(4, ROUNDS, 30_000)
+FEW, MANY = Bounds(1, 2, 1500), Bounds(6, ROUNDS, 60_000)
 
 # --- running them ----------------------------------------------------------------------------------------------------
 
