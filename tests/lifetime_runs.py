@@ -14,6 +14,9 @@ from toollint.analyses.lifetimes.interpreter import ROUNDS
 
 MOST_CHOICES = 20
 MOST_ROUNDS = 6
+ALONE = types.SimpleNamespace(held=object())
+ONE_REFERENCE = sys.getrefcount(ALONE.held)
+"""What is counted where one object alone refers to another: whether the question itself counts depends on Python."""
 
 
 class Bounds(NamedTuple):
@@ -40,20 +43,21 @@ class Stopped(BaseException):
 class Fate:
     """What becomes of one resource; it does not keep the resource alive.
 
-    ``ended`` tells how many failures there had been when nobody had it any more, and in which line that was.
+    ``ended`` tells how many failures there had been when nobody had it any more, and in which line that was: that of
+    the loop, where the loop was the last to have it.
     """
 
     def __init__(self, runtime, thing):
         self.line, self.runtime, self.failures = runtime.row, runtime, len(runtime.failed)
         self.settled = False
-        self.ended = None
+        self.ended = self.loop = None
         self.is_alive = weakref.ref(thing, self.end)
 
     def end(self, _=None):
         frame = sys._getframe()
         while frame is not None and frame.f_code.co_filename != "program":
             frame = frame.f_back
-        self.ended = len(self.runtime.failed), frame and frame.f_lineno
+        self.ended = len(self.runtime.failed), self.loop or (frame and frame.f_lineno)
 
 
 class Res:
@@ -108,6 +112,10 @@ class Rounds:
         self.runtime, self.row, self.excuses = runtime, runtime.row, excuses
         self.held = iterated
         self.left = runtime.choose(runtime.bounds.rounds + 1)
+
+    def __del__(self):
+        if isinstance(self.held, Res) and self.held.fate is not None and sys.getrefcount(self.held) == ONE_REFERENCE:
+            self.held.fate.loop = self.row
 
     def __iter__(self):
         return self

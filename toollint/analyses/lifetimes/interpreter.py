@@ -174,12 +174,7 @@ class Interpreter(Brancher):
         """Lose what no name leads to any more."""
         if not state.debts:
             return state
-        reached = {
-            number
-            for name, value in state.names.items()
-            for number in held_by(value)
-            if name.isidentifier() or not self.site(number).name  # a loop's iterator closes nothing
-        }
+        reached = {number for value in state.names.values() for number in held_by(value)}
         for number in [*reached]:
             reached |= self._above(number)
         lost = [number for number in state.debts if number not in reached]
