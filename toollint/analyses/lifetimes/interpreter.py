@@ -385,11 +385,13 @@ class Interpreter(Brancher):
 
         def enter(heads: States) -> tuple[States, States, States]:
             entered = States(self._next(stmt, state, iterator) for state in heads)
-            return entered, States(), States() if nonempty and heads is first else heads
+            return entered, States(), States() if nonempty and heads is first else exhausted(heads)
+
+        def exhausted(left: States) -> States:
+            return States(self._settle(state.bound(iterator, UNKNOWN), stmt.iter, "drop") for state in left)
 
         first = heads
-        left = self._loop(stmt, heads, enter)
-        return States(self._settle(state.bound(iterator, UNKNOWN), stmt.iter, "drop") for state in left)
+        return exhausted(self._loop(stmt, heads, enter))
 
     def _next(self, stmt: For, state: State, iterator: str) -> State:
         """The state in which a round of a loop begins."""
