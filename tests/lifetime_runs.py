@@ -172,13 +172,13 @@ class Runtime:
 
     def may_fail(self, word="call"):
         """Fail, or not. Whoever has a resource lets go of it first: a traceback would keep it alive."""
-        kinds = [BoomError, ValueError] if self.narrow else [BoomError]
+        kinds = [BoomError, *self.narrow]
         kinds = {"await": [asyncio.CancelledError], "yield": [GeneratorExit]}.get(word, kinds)
         if len(self.failed) < self.bounds.failures:
             chosen = self.choose(len(kinds) + 1)
             if chosen:
                 self.failed.append(self.row)
-                self.is_excused |= word == "own" and self.narrow and kinds[chosen - 1] is BoomError
+                self.is_excused |= word == "own" and bool(self.narrow) and kinds[chosen - 1] is BoomError
                 raise kinds[chosen - 1]
 
     # --- what the program cannot know
@@ -349,7 +349,8 @@ class Run(NamedTuple):
 
 def runs_of(program, kind, bounds):
     """Every run of a program within bounds; None where there are too many."""
-    narrow = re.search(r"(?:except|suppress).*ValueError", program.text) is not None
+    kinds = (ValueError, KeyError)
+    narrow = [kind for kind in kinds if re.search(rf"(?:except|suppress).*{kind.__name__}", program.text)]
     found, answers = [], []
     for _ in range(bounds.runs):
         runtime = Runtime(answers, kind, bounds, narrow)
@@ -366,7 +367,7 @@ def runs_of(program, kind, bounds):
     return None
 
 
-_ENDS = (BoomError, ValueError, Stopped, asyncio.CancelledError, GeneratorExit, StopIteration)
+_ENDS = (BoomError, ValueError, KeyError, Stopped, asyncio.CancelledError, GeneratorExit, StopIteration)
 
 
 def _execute(code, runtime):
@@ -388,7 +389,7 @@ def _consume(main, runtime):
         try:
             thrown = None
             runtime.at(frame.f_lineno).may_fail("call" if runtime.kind == "manager" else "yield")
-        except (BoomError, ValueError, GeneratorExit) as error:
+        except (BoomError, ValueError, KeyError, GeneratorExit) as error:
             thrown = type(error)
         del frame
 

@@ -18,6 +18,7 @@ from toollint.syntax import (
     Compare,
     Const,
     Expr,
+    For,
     If,
     IfExp,
     Index,
@@ -50,7 +51,14 @@ class Conditions:
         tests = {id(test): test for test in _tests(body)}
         found = [self._condition(test) for test in tests.values()]
         counts = Counter(one.text for one in found if one is not None)
-        self._again = {one.text: one for one in found if one is not None and counts[one.text] > 1}
+        rounds = {
+            id(test) for loop in walk(body, into=False) if isinstance(loop, For | While) for test in _inside(loop)
+        }
+        self._again = {
+            one.text: one
+            for test, one in zip(tests.values(), found, strict=True)
+            if one is not None and (counts[one.text] > 1 or (id(test) in rounds and _is_of_names(test)))
+        }
         self.names = frozenset(node.id for test in tests.values() for node in walk(test) if isinstance(node, Name))
 
     def of(self, test: Expr) -> Condition | None:
@@ -74,6 +82,18 @@ class Conditions:
             op = test.ops[0]
             return Condition(f"{left} {_OPPOSITE.get(op, op)} {right}", op in _OPPOSITE, names)
         return Condition(" ".join(self._text(test).split()), False, names)
+
+
+def _inside(loop: For | While) -> Iterator[Expr]:
+    """The tests that each round of a loop asks again."""
+    if isinstance(loop, While):
+        yield from _parts(loop.test)
+    yield from _tests(loop.body)
+
+
+def _is_of_names(test: Expr) -> bool:
+    """Whether it looks at names alone: a round may change what attributes and items hold, behind any call."""
+    return not any(isinstance(node, Attr | Index | Call) for node in walk(test))
 
 
 def _word(node: object) -> str:
