@@ -173,7 +173,8 @@ class Runtime:
     def may_fail(self, word="call"):
         """Fail, or not. Whoever has a resource lets go of it first: a traceback would keep it alive."""
         kinds = [BoomError, *self.narrow]
-        kinds = {"await": [asyncio.CancelledError], "yield": [GeneratorExit]}.get(word, kinds)
+        own = [kind for kind in kinds if kind is not KeyError]  # that is a mistake of who calls, no resource's failure
+        kinds = {"await": [asyncio.CancelledError], "yield": [GeneratorExit], "own": own}.get(word, kinds)
         if len(self.failed) < self.bounds.failures:
             chosen = self.choose(len(kinds) + 1)
             if chosen:
