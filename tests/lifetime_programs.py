@@ -63,6 +63,7 @@ from helpers import Holder, close_it, keep_it, look_at, make, pass_on, shut
 SIMPLE = [
     *("{x} = res()", "{x}.close()") * 4,
     *("{x}.use()", "work()", "{x} = {y}") * 3,
+    *("{x}.read()", "res().read()", "list({x})"),
     *("{x} = None", "{x} = make()", "{x} = {y} and pass_on({y})", "look_at({x})"),
     *("close_it({x})", "shut({x})", "keep_it({x})", "take({x})", "kept.append({x})", "holder.x = {x}", "del {x}"),
     *("return", "return {x}", "return res()", "raise ValueError", "res().use()", "{x} = res() if p else None"),

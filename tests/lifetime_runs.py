@@ -66,12 +66,13 @@ class Res:
     def __init__(self, *inner):
         self.inner, self.fate = inner, None
 
+    def fates(self):
+        inner = [fate for one in self.inner if one is not None for fate in one.fates()]
+        return inner if self.fate is None else [*inner, self.fate]
+
     def settle(self):
-        for one in (*self.inner, self):
-            if one is not None and one.fate is not None:
-                one.fate.settled = True
-            if one is not None and one is not self:
-                one.settle()
+        for fate in self.fates():
+            fate.settled = True
 
     def __enter__(self):
         self.settle()
@@ -127,6 +128,7 @@ class Rounds:
             self.runtime.at(self.row).may_fail("own")
         if not self.left:
             self.runtime.is_excused |= self.excuses
+            self.runtime.give(self.held)  # what is read to its end gives up what it holds
             raise over
         self.left -= 1
         return self.left
@@ -256,8 +258,9 @@ class Runtime:
             self.give(one)
         fate = x.fate
         entered = given[0] if given else None
+        read = x.fates() if name == "read" else []
         del x, given
-        self.may_fail("own")
+        self.read(read)
         if fate is not None and fate not in self.opened:  # a stack is nothing to be released before its first use
             fate.failures = len(self.failed)
             self.opened.append(fate)
@@ -290,6 +293,23 @@ class Runtime:
         self.may_fail()
 
     shut = close_it
+
+    def read(self, fates):
+        """Read to the end, or fail: what nobody has by then is lost by that failure."""
+        try:
+            self.may_fail("own")
+        except BaseException:
+            for fate in fates:
+                fate.ended = fate.ended and (len(self.failed), fate.ended[1])
+            raise
+        for fate in fates:
+            fate.settled = True
+
+    def list(self, x):
+        if x is not None:
+            fates = x.fates()
+            del x
+            self.read(fates)
 
     def look_at(self, x):
         del x

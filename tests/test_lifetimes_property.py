@@ -40,10 +40,11 @@ SETTINGS = settings(
 )
 
 RES = [{"call": "fake.res", "lazy": False}, {"call": "fake.ares", "lazy": False, "awaited": "yes"}]
+READ = {"drained-by": ["read"], "looped-by": ["__iter__"]}
 STREAM = [{"call": "fake.stream", "lazy": False, "awaited": "yes"}]
 FAKE = {
     "resources": {
-        "fake.Res": {"acquire": RES, "release": "close", "with": "releases"},
+        "fake.Res": {"acquire": RES, "release": "close", "with": "releases", **READ},
         "fake.Stream": {"acquire": STREAM, "release": "aclose", "async": True, "async-with": "releases"},
     }
 }

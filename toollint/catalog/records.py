@@ -52,7 +52,8 @@ class Resource(NamedTuple):
     awaited: code that does not was written for another release. ``gives_tools`` are the members that give tools which
     work only as long as it is open. ``task_bound`` tells how it is known that only the task that entered it may leave
     it. ``after_release``: what using it then does, where that is known. ``stopped_by``: the method that has to end what
-    it does first; until then the release raises.
+    it does first; until then the release raises. ``drained_by`` are the members that read it to its end, where it gives
+    up what it holds by itself; ``looped_by`` those that give what does so in a loop to the end (``__iter__``: itself).
     """
 
     name: str
@@ -78,6 +79,8 @@ class Resource(NamedTuple):
     task_bound: Literal["measured", "source", "judged", ""] = ""
     after_release: Literal["fails", ""] = ""
     stopped_by: str = ""
+    drained_by: tuple[str, ...] = ()
+    looped_by: tuple[str, ...] = ()
     pool: bool = False
     runs: bool = False
     needs_entering: tuple[str, ...] = ()
@@ -241,8 +244,9 @@ class Effect(NamedTuple):
     """What a call does with its arguments, by parameter name; ``params`` is their positional order.
 
     ``owns``: it takes over the release. ``retains``: it keeps the argument as long as its result lives.
-    ``borrows``: it uses the argument and lets go. ``registers``: a process-wide registry keeps the argument.
-    ``entered``: the argument, or each item of it, has to be entered or connected by others.
+    ``borrows``: it uses the argument and lets go; ``drains``: and has read it to its end by then. ``registers``: a
+    process-wide registry keeps the argument. ``entered``: the argument, or each item of it, has to be entered or
+    connected by others.
 
     ``grows``: each call adds a listener to those that are kept; ``twice``, of the same object too. ``decorates``: the
     call gives a decorator, and what stands under it is kept. ``undo`` are the functions and methods that take a
@@ -254,6 +258,7 @@ class Effect(NamedTuple):
     owns: tuple[str, ...] = ()
     retains: tuple[str, ...] = ()
     borrows: tuple[str, ...] = ()
+    drains: tuple[str, ...] = ()
     registers: tuple[str, ...] = ()
     entered: tuple[str, ...] = ()
     grows: bool = False

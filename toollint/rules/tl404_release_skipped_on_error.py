@@ -90,7 +90,7 @@ def check(found: Unreleased, options: Options) -> Iterator[Finding]:
     leak = found.leak
     if leak.is_definite or not found.is_heavy or (found.is_plain_file and not options.files):
         return
-    if not leak.released and not found.is_unfinished:
+    if not (leak.released or found.is_unread or found.is_unfinished):
         return
     if not found.is_likely and not options.rare:
         return

@@ -24,6 +24,7 @@ from toollint.syntax import (
     Await,
     Call,
     Chain,
+    Const,
     Expr,
     Import,
     ImportFrom,
@@ -53,7 +54,9 @@ LOOKS = frozenset(
 READS = frozenset(
     {"list", "tuple", "set", "frozenset", "sorted", "sum", "any", "all", "min", "max", "dict", "next", "bytes"}
 )
-"""Builtins that read their arguments to the end and keep nothing."""
+"""Builtins that read their arguments and keep nothing."""
+STOPS_EARLY = frozenset({"next", "any", "all"})
+"""Those of them that may stop before the end."""
 PASSES = frozenset({"iter", "aiter", "enumerate", "zip", "map", "filter", "reversed", "cast"})
 """Builtins whose result reads from their arguments later."""
 ENDS = frozenset({"exit", "_exit", "quit", "abort", "execv", "execve", "execvp"})
@@ -155,10 +158,14 @@ DATA = frozenset(
     }
 )
 """Attributes that are plain values."""
+SERVES = frozenset({"serve_forever"})
+"""Methods that come back when the process ends, if ever."""
 WAITS = frozenset({"communicate", "wait_closed", "detach", "__exit__", "__aexit__", "release", "rmtree"})
 """Methods that release whatever they are called on, besides the catalogue's and those called like a closer."""
 
 
+_IN_MEMORY = ":memory:"
+"""A database that nobody else can open, and that is gone with its connection."""
 _VALUES = frozenset({"str", "int", "float", "bool", "bytes", "dict", "Dict", "list", "List"})
 """Types of plain values."""
 
@@ -201,14 +208,16 @@ class Spot(NamedTuple):
 class Meaning(NamedTuple):
     """What is known of a call before it happens.
 
-    ``acquisition`` is the row of what it opens; ``owns`` and ``borrows`` say what it does with arguments, of which
-    ``params`` are the names; ``function`` is the project's function that it runs, ``bound`` if its first parameter is
-    not given by the call; ``cls`` is the project's class that it makes an object of; ``name`` that of a library's.
+    ``acquisition`` is the row of what it opens; ``owns``, ``borrows`` and ``drains`` say what it does with arguments,
+    of which ``params`` are the names; ``function`` is the project's function that it runs, ``bound`` if its first
+    parameter is not given by the call; ``cls`` is the project's class that it makes an object of; ``name`` that of a
+    library's.
     """
 
     acquisition: Acquisition | None = None
     owns: frozenset[str] = frozenset()
     borrows: frozenset[str] = frozenset()
+    drains: frozenset[str] = frozenset()
     params: tuple[str, ...] = ()
     function: FunctionFacts | None = None
     bound: bool = False
@@ -331,7 +340,8 @@ class Calls:
             return Meaning(obligation(self.values, target), cls=target)
         if effect is None:
             return Meaning(acquisition, name=name)
-        return Meaning(acquisition, frozenset(effect.owns), frozenset(effect.borrows), effect.params, name=name)
+        owns, borrows, drains = map(frozenset, (effect.owns, effect.borrows, effect.drains))
+        return Meaning(acquisition, owns, borrows, drains, effect.params, name=name)
 
     def _acquisition(self, name: str, call: Call) -> Acquisition | None:
         """The catalogue's row, where the call gives something that can be released (perhaps inside what it gives)."""
@@ -339,6 +349,8 @@ class Calls:
         if found is None or found.manager or not can_be_released(found.resource):
             return None
         if found.resource.category == "file" and self._is_in_memory(call):
+            return None
+        if any(isinstance(arg.value, Const) and arg.value.value == _IN_MEMORY for arg in call.args):
             return None
         return found if opens(found, call) else None
 

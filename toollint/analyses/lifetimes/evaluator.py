@@ -14,6 +14,8 @@ from toollint.analyses.lifetimes.calls import (
     PARTS,
     PASSES,
     READS,
+    SERVES,
+    STOPS_EARLY,
     Calls,
     Meaning,
     Spot,
@@ -35,6 +37,7 @@ from toollint.syntax import (
     Await,
     Bind,
     Bool,
+    Call,
     Chain,
     Collection,
     Comprehension,
@@ -115,7 +118,10 @@ class Evaluator(Ledger):
     def _choice(self, expr: IfExp, state: State) -> list[Outcome]:
         trues, falses = self.branch(expr.test, state)
         then = [one for s in trues for one in self.evaluate(expr.then, s)]
-        return then + [one for s in falses for one in self.evaluate(expr.orelse, s)]
+        found = then + [one for s in falses for one in self.evaluate(expr.orelse, s)]
+        if not _is_of_one(expr):
+            return found
+        return [(self.give_value(s, value), UNKNOWN) for s, value in found]
 
     def _walrus(self, expr: Walrus, state: State) -> list[Outcome]:
         return [(self.bind(expr.target, value, s), value) for s, value in self.evaluate(expr.value, state)]
@@ -183,7 +189,7 @@ class Evaluator(Ledger):
                 held |= held_by(value)
                 if held_by(value) or clause.is_async:
                     self.strike(self._used(s, value), clause.iter, 1, "method", "own")
-            states = [self._used(s, value) for s, value in after]
+            states = [self.go_through(self._used(s, value), value) for s, value in after]
         hidden = {name: value for name, value in state.names.items() if name in targets}
         for name in targets:
             states = [s.bound(name, UNKNOWN) for s in states]
@@ -207,7 +213,11 @@ class Evaluator(Ledger):
         for index, link in enumerate(chain.links):
             last = index == len(chain.links) - 1
             if isinstance(link, Attr):  # None has no attributes: whoever wrote that knows that it is not None
-                outcomes = [(s, self._attribute(v, link.name)) for s, v in outcomes if v != NONE]
+                called = not last and isinstance(chain.links[index + 1], Call)
+                outcomes = [(s, v) for s, v in outcomes if v != NONE]
+                if not called:
+                    outcomes = [(self.read(s, v, link.name) if isinstance(v, int) else s, v) for s, v in outcomes]
+                outcomes = [(s, self._attribute(v, link.name)) for s, v in outcomes]
             elif isinstance(link, Index):
                 outcomes = [
                     (s, self._item(v, link.key)) for before, v in outcomes for s, _ in self.evaluate(link.key, before)
@@ -269,13 +279,14 @@ class Evaluator(Ledger):
         if (not owner or owner in PARTS) and (releases(row.resource, word) if row is not None else is_closer(word)):
             return [(self.release(self._give_all(state, given), number), UNKNOWN)]
         state = self._give_all(state, given)
-        if word in {"__enter__", "__aenter__"}:
+        if word in {"__enter__", "__aenter__"} or word in SERVES:
             return [(self.give(state, [number]), number)]
         if row is not None and row.element is not None and word == "get" and not owner:
             return [(state, number)]
         if not is_calm(spot):
             self._fails(spot, state, 1, "method", "own")
         state = self.use(state, number)
+        state = state if owner else self.read(state, number, word)
         meaning = self.calls.of(spot, given=False)
         opened = self._opened(spot, state, meaning, number, awaited=awaited)
         if opened is not None:
@@ -326,6 +337,8 @@ class Evaluator(Ledger):
                 state = self.use(state, site)
             if sites:
                 self._fails(spot, state, 1, "method", "own")
+            for value in given if spot.word not in STOPS_EARLY else ():
+                state = self.go_through(state, value)
         if spot.word == "getattr" and sites:
             return self.give(state, sites), UNKNOWN
         return state, UNKNOWN
@@ -366,16 +379,17 @@ class Evaluator(Ledger):
                     state = self.release(state, site)
             elif fate == "gives":
                 result = value
-            elif fate == "borrows":
+            elif fate in {"borrows", "drains"}:
                 for site in sites:
                     state = self.use(state, site)
+                    state = self.read(state, site, "read") if fate == "drains" else state
             else:
                 state = self.give(state, sites)
                 result = value if meaning.name in _CLOSING else result
         return state, result
 
     def _fate(self, meaning: Meaning, arg: Arg, position: int, value: Value, *, awaited: bool) -> str:
-        """``closes``, ``borrows``, ``gives`` (the result is the argument), or anything else: takes over."""
+        """``closes``, ``borrows``, ``drains``, ``gives`` (the result is the argument), or anything else: takes over."""
         if isinstance(value, int):
             row = self.site(value).acquisition
             if row is not None and meaning.name and meaning.name == row.resource.release:
@@ -397,7 +411,7 @@ class Evaluator(Ledger):
                 return "gives" if wraps(self.values, meaning.cls, function, name) else "owns"
             return self.borrowing(function, name, awaited) if name in names else "owns"
         name = arg.keyword or (meaning.params[position] if position < len(meaning.params) else "")
-        return "borrows" if name in meaning.borrows else "owns"
+        return "drains" if name in meaning.drains else "borrows" if name in meaning.borrows else "owns"
 
     def entering(self, value: Value) -> Value:
         """What entering a value in a ``with`` gives."""
@@ -428,6 +442,13 @@ def wraps(values: Values, cls: ClassFacts, init: FunctionFacts, param: str) -> b
     given = any(isinstance(node, Arg) and is_name(node.value, init.receiver) for node in nodes)
     own = all(attribute_of(target, init.receiver) for stmt in stored for target in stmt.targets)
     return uses == len(stored) == 1 and own and not given
+
+
+def _is_of_one(expr: IfExp) -> bool:
+    """Whether both choices come from one object, which keeps what it makes: ``c.tabs[0] if c.tabs else c.open()``."""
+    arms = [arm.value if isinstance(arm, Await) else arm for arm in (expr.then, expr.orelse)]
+    bases = [arm.base.id for arm in arms if isinstance(arm, Chain) and isinstance(arm.base, Name)]
+    return len(bases) == 2 and bases[0] == bases[1]
 
 
 def _sites_named(state: State, names: set[str]) -> list[int]:

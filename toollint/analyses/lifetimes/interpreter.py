@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from toollint.analyses.lifetimes.branching import Brancher
@@ -311,14 +312,22 @@ class Interpreter(Brancher):
         left = states
         for test, body in stmt.branches:
             trues, left, either = self._branches(test, left)
-            skipping = _by_debts(either)
-            for owed, entered in _by_debts(trues).items():
-                after = self.block(body, entered)
-                ends.update(after)
-                left.update(self._guarded(entered, after, skipping.pop(owed, States())))
-            left.update(state for states in skipping.values() for state in states)
+            after, skipped = self._through(partial(self.block, body), trues, either)
+            ends.update(after)
+            left.update(skipped)
         ends.update(self.block(stmt.orelse, left))
         return ends
+
+    def _through(self, body: Callable[[States], States], trues: States, either: States) -> tuple[States, States]:
+        """The states at the end of a branch, and those that skip it; told apart by what they owe."""
+        ends, skipped = States(), States()
+        skipping = _by_debts(either)
+        for owed, entered in _by_debts(trues).items():
+            after = body(entered)
+            ends.update(after)
+            skipped.update(self._guarded(entered, after, skipping.pop(owed, States())))
+        skipped.update(state for states in skipping.values() for state in states)
+        return ends, skipped
 
     def _guarded(self, entered: States, left: States, passed: States) -> States:
         """What a branch lets go of wherever it comes to its end: who skips it, and might not have, knows why."""
@@ -379,7 +388,8 @@ class Interpreter(Brancher):
                 if value == NONE:
                     continue  # nobody loops over None: whoever wrote that knows that it is not
                 held = [*held_by(value)]
-                after = s.bound(iterator, held[0]) if len(held) == 1 else self.give(s, held)
+                used = value if isinstance(value, Dependent) else held[0] if len(held) == 1 else None
+                after = s.bound(iterator, used) if used is not None else self.give(s, held)
                 heads.add(self._settle(after, stmt.iter, "drop"))
         nonempty = isinstance(stmt.iter, Collection) and any(not isinstance(i, Star) for i in stmt.iter.items)
 
@@ -388,15 +398,17 @@ class Interpreter(Brancher):
             return entered, States(), States() if nonempty and heads is first else exhausted(heads)
 
         def exhausted(left: States) -> States:
+            return finished(States(self.go_through(state, state.names.get(iterator, UNKNOWN)) for state in left))
+
+        def finished(left: States) -> States:
             return States(self._settle(state.bound(iterator, UNKNOWN), stmt.iter, "drop") for state in left)
 
         first = heads
-        return exhausted(self._loop(stmt, heads, enter))
+        return finished(self._loop(stmt, heads, enter))
 
     def _next(self, stmt: For, state: State, iterator: str) -> State:
         """The state in which a round of a loop begins."""
-        number = state.names.get(iterator, UNKNOWN)
-        if isinstance(number, int):
+        for number in held_by(state.names.get(iterator, UNKNOWN)):
             state = self.use(state, number)
             self.strike(state, stmt.iter, 1, "method", "own")
         if stmt.is_async:
@@ -431,17 +443,21 @@ class Interpreter(Brancher):
     def _loop(
         self, stmt: For | While, states: States, enter: Callable[[States], tuple[States, States, States]]
     ) -> States:
+        def round_of(entered: States) -> States:
+            after = self.block(stmt.body, entered)
+            after.update(self.exits.pop(("continue", None), States()))
+            return after
+
         outer, self.exits = self.exits, {}
         ended, broken = States(), States()
         heads = states
         seen: set[object] = set()
         for _ in range(ROUNDS):
             entered, left, either = enter(heads)
-            after = self.block(stmt.body, entered)
-            after.update(self.exits.pop(("continue", None), States()))
+            after, skipped = self._through(round_of, entered, either)
             broken.update(self.exits.pop(("break", None), States()))
             ended.update(left)
-            ended.update(self._guarded(entered, after, either))
+            ended.update(skipped)
             seen |= {state.key for state in heads}
             heads = States(state for state in after if state.key not in seen)
             if not len(heads):

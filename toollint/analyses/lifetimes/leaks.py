@@ -30,8 +30,9 @@ class Leak(NamedTuple):
     ``how`` says where, at ``lost``: an ordinary path gets there by ``end`` or ``return`` of the function, a ``rebind``
     of the name, the next round of a ``loop``, or it never had a name (``drop``). Where only a failure loses it, ``how``
     is what fails: ``raise``, ``method`` (of the resource), ``await``, ``yield`` or an unknown ``call``. ``released``:
-    some path releases it; ``given``: some path hands it to somebody else; ``entered``: it is opened in the head of a
-    ``with`` that does not close it. ``others`` are the less sure losses of the same acquisition, surest first.
+    some path releases it; ``given``: some path hands it to somebody else; ``drained``: some path reads it to its end;
+    ``entered``: it is opened in the head of a ``with`` that does not close it. ``others`` are the less sure losses of
+    the same acquisition, surest first.
     """
 
     function: FunctionFacts
@@ -42,6 +43,7 @@ class Leak(NamedTuple):
     lost: Place
     released: bool
     given: bool
+    drained: bool
     entered: bool
     others: tuple[tuple[str, Place], ...] = ()
 
@@ -171,6 +173,7 @@ def _leak(function: FunctionFacts, site: Site, acquisition: Acquisition, losses:
         lost,
         site.released,
         site.given,
+        site.drained,
         site.entered,
         tuple(others),
     )

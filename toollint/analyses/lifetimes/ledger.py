@@ -23,6 +23,7 @@ class Site:
     """A call that acquires: its row, its span, what it was acquired from, and what became of it on any path.
 
     ``acquisition`` is None for a parameter, in a summary. ``name`` is that of the first variable that gets it.
+    ``drained``: it was read to its end, where there was nothing left to release.
     ``entered``: it stands in a ``with`` that keeps it open.
     """
 
@@ -34,6 +35,7 @@ class Site:
     children: set[int] = field(default_factory=set)
     released: bool = False
     given: bool = False
+    drained: bool = False
     entered: bool = False
 
 
@@ -84,6 +86,24 @@ class Ledger:
             self.site(one).released = True
             gone += [c for child in self.site(one).children for c in (child, child + 1) if c not in gone]
         return state.without(gone)
+
+    def read(self, state: State, number: int, member: str) -> State:
+        """Use a member of a resource, which may read it to its end: then there is nothing left to release."""
+        row = self.site(number).acquisition
+        return self.drain(state, number) if row is not None and member in row.resource.drained_by else state
+
+    def go_through(self, state: State, value: Value) -> State:
+        """Loop over a resource, or over what a method of it gave, until nothing is left."""
+        if not isinstance(value, Dependent | int):
+            return state
+        number, member = (value, "__iter__") if isinstance(value, int) else value
+        row = self.site(number).acquisition
+        return self.drain(state, number) if row is not None and member in row.resource.looped_by else state
+
+    def drain(self, state: State, number: int) -> State:
+        """Read a resource to its end."""
+        self.site(number).drained = True
+        return state.without([number])
 
     def give(self, state: State, sites: Iterable[int]) -> State:
         """Hand acquisitions to somebody else, and what they were acquired from."""

@@ -21,7 +21,7 @@ from toollint.analyses.values import Values
 from toollint.catalog import Resource
 from toollint.facts import Assigned, ModuleFacts
 from toollint.model import Note, Role
-from toollint.syntax import Call, Name, argument, callee, last_name
+from toollint.syntax import Call, Name, argument, callee, last_name, walk
 
 _OTHERS = frozenset(
     {"db-cursor", "thread", "process", "executor", "scheduler", "llm-stream", "stack", "llm", "tracer", "image"}
@@ -33,6 +33,9 @@ _OPENS = frozenset({"open", "fdopen", "NamedTemporaryFile", "TemporaryFile", "Sp
 _MOST = 3
 """Places of one kind that are shown with a finding."""
 _MAIN = re.compile(r"_*(?:a|async_)?main\w*|cli")
+_MIGRATION = "down_revision"
+"""The name that every file of alembic's migrations defines."""
+_FORKS = frozenset({"fork", "forkpty"})
 _LABELS = {
     "end": "ends here without closing it",
     "return": "returns here without closing it",
@@ -79,9 +82,9 @@ class Unreleased:
             return False
         if self.leak.how == "yield" and self.leak.function.is_manager:
             return False
-        if self._is_for_others or (self.is_presumed and not self._may_be_missed):
+        if self._is_for_others or self._is_copied or (self.is_presumed and not self._may_be_missed):
             return False
-        return not self.leak.is_definite or not (_MAIN.fullmatch(self.leak.function.name) or self._is_elsewhere)
+        return not self.leak.is_definite or not (self._is_last or self._is_elsewhere)
 
     @property
     def is_presumed(self) -> bool:
@@ -99,6 +102,18 @@ class Unreleased:
         leak = self.leak
         never = leak.is_definite and not leak.released and not leak.given
         return never and (self.resource.pool or self.resource.runs) and self.invoked is not None
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether the process ends with the function: a main function, or a migration."""
+        function = self.leak.function
+        return bool(_MAIN.fullmatch(function.name)) or _MIGRATION in function.module.scope.bindings
+
+    @property
+    def _is_copied(self) -> bool:
+        """Whether the process may go on as two, and each has what was open."""
+        called = (callee(node) for node in walk(self.leak.function.node.body, into=False))
+        return any(one is not None and last_name(one) in _FORKS for one in called)
 
     @property
     def _is_elsewhere(self) -> bool:
@@ -153,6 +168,12 @@ class Unreleased:
     def is_unfinished(self) -> bool:
         """Whether it was never connected: what should have connected it failed, and nobody has got hold of it."""
         return self.leak.how == "method" and self.failing in _ASKS
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether what would be read to its end is lost before; a read that fails gives up like one that ends."""
+        reads = {*self.resource.drained_by, *self.resource.looped_by, ""}
+        return self.leak.drained and (self.leak.how == "raise" or self.failing not in reads)
 
     # --- words
 
