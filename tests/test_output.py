@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -148,6 +149,39 @@ warning[TL301]: module-level dict `_META` keeps every graph used as its key aliv
 
 """
     )
+
+
+BLOCK = """\
+def f(s):
+    s = open(s)
+    for line in s:
+        a(line)
+        b(line)
+
+        c(line)
+{}    s.close()
+"""
+MANY = """\
+ 2 -     s = open(s)
+ 2 +     with open(s) as s:
+ 3 +         for line in s:
+... 13 more lines, indented
+17 -     s.close()
+"""
+FEW = "3 -     for line in s:\n4 -         a(line)\n5 -         b(line)\n"
+
+
+@pytest.mark.parametrize(("more", "expected"), [("        d(line)\n" * 9, MANY), ("", FEW)], ids=["many", "few"])
+def test_lines_that_are_only_indented_are_counted(more, expected):
+    old = BLOCK.format(more)
+    body = old[old.index("    for") : old.index("    s.close()")]
+    moved = "".join("    " + line if line.strip() else line for line in body.splitlines(keepends=True))
+    whole = region("/w/app/graphs.py", old, old[old.index("    s = ") :])
+    fix = Fix("open it in `with`", Safety.UNSAFE, (Edit(whole, "    with open(s) as s:\n" + moved),))
+    finding = replace(GRAPH_FINDING, region=region("/w/app/graphs.py", old, "def"), related=(), chain=(), fixes=(fix,))
+    shown = full.render(Report((finding,), files=1, texts={"/w/app/graphs.py": old}), PLAIN)
+    assert expected in shown
+    assert ("more lines, indented" in shown) == (expected is MANY)
 
 
 def test_colour_adds_nothing_but_colour():

@@ -82,3 +82,19 @@ def test_messages():
 def test_fixture_folders_name_rules():
     names = {f"{rule.code}_{rule.name.replace('-', '_')}" for rule in RULES}
     assert {folder.name for folder in FIXTURES.glob("TL*")} == names
+
+
+def test_the_closer_of_a_recipe_does_not_call_itself():
+    """A class whose base is out of sight gets a closer that goes on to the one it overrides."""
+    text = """\
+import asyncio
+
+from elsewhere import Client
+
+
+class Wrapper(Client):
+    def __del__(self) -> None:
+        asyncio.get_running_loop().create_task(self.aclose())
+"""
+    (found,) = toollint.check({"/app/example.py": text}, Config(select=("TL502",))).diagnostics
+    assert "async def aclose(self) -> None:\n    await super().aclose()\n" in found.fixes[0].recipe

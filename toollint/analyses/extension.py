@@ -59,7 +59,7 @@ class Extension:
             return f"`{name}` cannot await the release"
         if not self._block:
             return f"`{name}` has no body to extend"
-        running = still_running([one for one in self.missed if one.attribute not in self._used])
+        running = still_running([one for one in self.missed if not self._is_ended(one)])
         if running:
             return running
         if self._forgotten and (self._used & self._forgotten or self._returns):
@@ -139,6 +139,20 @@ class Extension:
     def _used(self) -> frozenset[str]:
         """The attributes that the closer does something with, or asks for."""
         return frozenset(name for name, assigned in self._mentions() if not assigned)
+
+    def _is_ended(self, owned: Owned) -> bool:
+        """Whether the closer brings about the end of what it does, before which its release would fail or wait."""
+        stop = owned.acquisition.resource.stopped_by
+        if not stop:
+            return owned.attribute in self._used
+        return any(
+            isinstance(node, Chain)
+            and attribute_of(prefix(node, 1), self.closer.receiver) == owned.attribute
+            and len(node.links) > 1
+            and isinstance(node.links[1], Attr)
+            and node.links[1].name == stop
+            for node in walk(self.closer.node.body)
+        )
 
     def _mentions(self) -> Iterator[tuple[str, bool]]:
         """The attributes in the closer that are missed, and whether it only forgets them there."""

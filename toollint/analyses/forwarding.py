@@ -14,10 +14,25 @@ from toollint.analyses.ownership import Owner
 from toollint.analyses.release import Held, may_be_released_outside, may_release
 from toollint.analyses.values import Instance, Values
 from toollint.catalog import Resource
-from toollint.facts import FunctionFacts, ModuleFacts, classes_of
+from toollint.facts import ClassFacts, FunctionFacts, ModuleFacts, classes_of
 from toollint.model import Place
 from toollint.project import Library
-from toollint.syntax import Attr, Await, Bind, Call, Chain, Name, attribute_of, is_none, prefix, walk
+from toollint.syntax import (
+    Attr,
+    Await,
+    Bind,
+    Call,
+    Chain,
+    Const,
+    Name,
+    Return,
+    attribute_of,
+    is_name,
+    is_none,
+    last_name,
+    prefix,
+    walk,
+)
 
 _OPENING = frozenset(opener for opener in OPENERS if not opener.startswith("_") or opener.endswith("__"))
 
@@ -90,8 +105,8 @@ class Wrapper:
             gives = values.called(Library(f"{held.cls.name}.{opener}"))  # `engine.connect()` opens something else
             return found if found is not None and gives is None and found.release.isidentifier() else None
         verb = closing_verb(values, held.cls)
-        has_opener = isinstance(values.project.class_member(held.cls, opener), FunctionFacts)
-        if verb is None or not verb.name or not has_opener:
+        method = values.project.class_member(held.cls, opener)
+        if verb is None or not verb.name or not isinstance(method, FunctionFacts) or _answers(method, held.cls):
             return None
         others = tuple(closers_of(values, held.cls))
         return Resource(held.cls.full_name, "project", "high", "", verb.name, verb.is_async, others=others)
@@ -102,6 +117,15 @@ class Wrapper:
         return any(
             may_release(function, held) for cls in lineage.classes for function in cls.functions
         ) or may_be_released_outside(self.owner.values, self.owner.cls, held)
+
+
+def _answers(method: FunctionFacts, cls: ClassFacts) -> bool:
+    """Whether a method gives what was asked for, as ``agent.start(question)`` does: that is work, and opens nothing."""
+    told = method.node.returns
+    if told is not None:
+        return not is_none(told) and last_name(told) not in {"Self", "bool", cls.node.name}
+    given = [node.value for node in walk(method.node.body, into=False) if isinstance(node, Return) and node.value]
+    return not all(is_name(value, method.receiver) or isinstance(value, Const) for value in given)
 
 
 def _may_be_none(function: FunctionFacts, stmt: Bind) -> bool:

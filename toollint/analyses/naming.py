@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from toollint.analyses.lifetimes import Leak
+from toollint.analyses.lifetimes.unreleased import common_name
 from toollint.analyses.tied import is_eager, needs
 from toollint.analyses.values import Values
 from toollint.catalog import Resource
@@ -40,9 +40,6 @@ from toollint.syntax import (
     walk,
 )
 
-_NAMES = {"file": "file", "http-response": "response"}
-"""What people call a resource of a category."""
-_LAST_WORD = re.compile(r"[A-Z][a-z0-9]+\Z")
 _ROWS = frozenset({"file", "http-response"})
 """Categories that give plain values when they are gone through."""
 
@@ -162,10 +159,7 @@ class _Asked:
 
 def _free_name(function: FunctionFacts, resource: Resource) -> str:
     """A name for the resource that means nothing yet; empty where there is none."""
-    cls = resource.name.rpartition(".")[2]
-    word = _LAST_WORD.search(cls)
-    name = _NAMES.get(resource.category) or (word.group() if word else cls).lower()
-    name = "conn" if name == "connection" else name
+    name = common_name(resource)
     body = walk(function.node)
     taken = {node.id for node in body if isinstance(node, Name)} | {one.name for one in function.node.params}
     free = name not in taken and function.scope.find(name) is None and not hasattr(builtins, name)

@@ -162,7 +162,7 @@ class Teardown:
         resource = owned.acquisition.resource
         if owned.shared or resource.category == "llm" or not (resource.release or owned.part is not None):
             return False
-        if resource.release == _WAITING:
+        if resource.release == _WAITING or resource.weight == "none":
             return False
         if owned.part is not None and not resource.release and resource.with_ == resource.async_with == "absent":
             return False

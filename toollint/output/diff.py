@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from toollint.model import Edit, Position
@@ -12,17 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+_FEW = 6
+"""Lines that move to the right and are shown all the same."""
+
+
 class Hunk(NamedTuple):
     """Consecutive lines that change.
 
     ``row`` is that of the first line of ``before`` in the old text (of the line that follows, when nothing goes away),
-    ``new_row`` that of the first line of ``after`` in the new one.
+    ``new_row`` that of the first line of ``after`` in the new one. ``moved`` counts the lines below that are not shown,
+    because they are only indented; ``joined``: no line lies between it and the one before.
     """
 
     row: int
     new_row: int
     before: Sequence[str]
     after: Sequence[str]
+    moved: int = 0
+    joined: bool = False
 
 
 def unified(path: str, old: str, new: str) -> str:
@@ -50,6 +58,32 @@ def hunks(text: str, edits: Iterable[Edit]) -> list[Hunk]:
         shift += len(hunk.after) - len(hunk.before)
         found.append(hunk)
     return found
+
+
+def folded(found: Sequence[Hunk]) -> list[Hunk]:
+    """The same changes for the eye: of many lines that are only indented, the first one and their number."""
+    parts = [part for hunk in found for part in _parts(hunk)]
+    if sum(len(hunk.before) for hunk, is_moved in parts if is_moved) <= _FEW:
+        return [*found]
+    shown: list[Hunk] = []
+    for is_moved, group in itertools.groupby(parts, key=lambda part: part[1]):
+        hunks = [hunk for hunk, _ in group]
+        if is_moved:
+            first = hunks[0]
+            hidden = sum(len(hunk.before) for hunk in hunks) - 1
+            shown.append(first._replace(before=(), after=first.after[:1], moved=hidden))
+        else:
+            shown += hunks
+    return shown
+
+
+def _parts(hunk: Hunk) -> Iterable[tuple[Hunk, bool]]:
+    """A hunk in pieces: those that only differ in the space before them, and others."""
+    before, after = hunk.before, hunk.after
+    matcher = difflib.SequenceMatcher(None, [*map(str.strip, before)], [*map(str.strip, after)], autojunk=False)
+    for word, start, end, new_start, new_end in matcher.get_opcodes():
+        rows = hunk.row + start, hunk.new_row + new_start
+        yield Hunk(*rows, before[start:end], after[new_start:new_end], joined=start + new_start > 0), word == "equal"
 
 
 def _neighbours(ordered: Iterable[Edit]) -> list[list[Edit]]:

@@ -178,18 +178,20 @@ class _Block:
         for path, hunks in by_path.items():
             if path != self.diagnostic.path:
                 yield f"{' ' * self.gutter}{self.look.paint('blue', ':::')} {self.look.path(path)}"
-            for hunk in hunks:
+            for hunk in diff.folded(hunks):
                 yield from self._hunk(self.lines[path], hunk)
         if fix.recipe:
             yield from (self._rail(self._source(line)) for line in split_lines(fix.recipe.strip("\n")))
 
     def _hunk(self, lines: Sequence[str], hunk: diff.Hunk) -> Iterable[str]:
-        if hunk.row > 1 and lines[hunk.row - 2].strip():
+        if hunk.row > 1 and lines[hunk.row - 2].strip() and not hunk.joined:
             yield self._rail(self._source(lines[hunk.row - 2]), hunk.new_row - 1)
         for number, line in enumerate(hunk.before, hunk.row):
             yield self._rail(self.look.paint("red", self._source(line)), number, "-", "red")
         for number, line in enumerate(hunk.after, hunk.new_row):
             yield self._rail(self.look.paint("green", self._source(line)), number, "+", "green")
+        if hunk.moved:
+            yield self.look.paint("blue", f"... {hunk.moved} more lines, indented")
 
     def _source(self, line: str) -> str:
         return "".join(cells(line))

@@ -41,10 +41,11 @@ release.
 
 ## Not reported
 What any call that is not known to borrow was given, what was stored, captured by a nested function, returned or
-yielded: it is theirs from then on; what a branch closes that is chosen by a condition of its own; `main`, after which
-the process ends; functions that run once for each request or tool call (TL405); what only a failure leaves open
-(TL404); threads, processes, cursors, SDK clients of model providers; functions that are too tangled to be followed;
-tests.
+yielded: it is theirs from then on; what a branch or a loop lets go of that may be skipped by a condition of its own; an
+answer that is read to its end, which gives its connection back; a server that serves for ever; a database in memory;
+`main` and migrations, after which the process ends, and functions that fork; functions that run once for each request
+or tool call (TL405); what only a failure leaves open (TL404); threads, processes, cursors, SDK clients of model
+providers; functions that are too tangled to be followed; tests.
 """
 
 from collections.abc import Iterator

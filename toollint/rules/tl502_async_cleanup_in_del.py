@@ -184,6 +184,8 @@ def _release(subject: AsyncDel, slip: Slip) -> list[str]:
         moved = _text(slip.function, body[0].start, body[-1].end).splitlines()
         return [*(moved if len(moved) <= _MOVED else [f"...  # what `{DEL}` does"]), done]
     if call is not None and isinstance(call.base, Name) and call.base.id == "self" and isinstance(call.links[0], Attr):
+        if call.links[0].name == "aclose":  # the closer that this is the body of: the one that it overrides is meant
+            return ["await super().aclose()", done]
         return [f"await {_text(slip.function, call.start, call.end)}", done]
     return ["...  # await what has to be released", done]
 

@@ -214,10 +214,7 @@ class Evaluator(Ledger):
             last = index == len(chain.links) - 1
             if isinstance(link, Attr):  # None has no attributes: whoever wrote that knows that it is not None
                 called = not last and isinstance(chain.links[index + 1], Call)
-                outcomes = [(s, v) for s, v in outcomes if v != NONE]
-                if not called:
-                    outcomes = [(self.read(s, v, link.name) if isinstance(v, int) else s, v) for s, v in outcomes]
-                outcomes = [(s, self._attribute(v, link.name)) for s, v in outcomes]
+                outcomes = [self._attribute(s, v, link.name, called=called) for s, v in outcomes if v != NONE]
             elif isinstance(link, Index):
                 outcomes = [
                     (s, self._item(v, link.key)) for before, v in outcomes for s, _ in self.evaluate(link.key, before)
@@ -228,12 +225,15 @@ class Evaluator(Ledger):
                 ]
         return outcomes
 
-    def _attribute(self, value: Value, name: str) -> Value:
+    def _attribute(self, state: State, value: Value, name: str, *, called: bool) -> Outcome:
+        """An attribute: a method that is called below, or one that may read the resource to its end by itself."""
         if isinstance(value, Member):
-            return Member(value.site, f"{value.name}.{name}")
+            return state, Member(value.site, f"{value.name}.{name}")
         if isinstance(value, Dependent):
-            return Member(value.site, name)
-        return Member(value, name) if isinstance(value, int) else UNKNOWN
+            return state, Member(value.site, name)
+        if not isinstance(value, int):
+            return state, UNKNOWN
+        return state if called else self.read(state, value, name), Member(value, name)
 
     def _item(self, value: Value, key: Expr) -> Value:
         """A subscript may go on using the resource; where that lies under a key, only this key gives it."""

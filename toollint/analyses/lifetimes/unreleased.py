@@ -30,6 +30,9 @@ _OTHERS = frozenset(
 _ASKS = frozenset({"connect", "login", "starttls", "do_handshake", "handshake", "authenticate", "bind", "listen"})
 """Methods by which a connection comes about: these do fail."""
 _OPENS = frozenset({"open", "fdopen", "NamedTemporaryFile", "TemporaryFile", "SpooledTemporaryFile", "BytesIO"})
+_NAMES = {"file": "file", "http-response": "response"}
+"""What people call a resource of a category."""
+_LAST_WORD = re.compile(r"[A-Z][a-z0-9]+\Z")
 _MOST = 3
 """Places of one kind that are shown with a finding."""
 _MAIN = re.compile(r"_*(?:a|async_)?main\w*|cli")
@@ -225,7 +228,7 @@ class Unreleased:
     @property
     def manager(self) -> str:
         """The head of a ``with`` that releases it."""
-        resource, name = self.resource, self.name
+        resource, name = self.resource, self.leak.name or common_name(self.resource)
         if resource.async_with == "releases" and not resource.with_commits:
             return f"async with ... as {name}:"
         if resource.with_ == "releases" and not resource.with_commits:
@@ -254,6 +257,14 @@ def _likeliest(values: Values, leak: Leak) -> Leak:
     ways = [leak, *(leak._replace(how=how, lost=lost) for how, lost in leak.others)]
     happens = (one for one in ways if one.how != "await" and is_likely(values, one))
     return next(happens, leak)
+
+
+def common_name(resource: Resource) -> str:
+    """What people call the variable that holds such a resource."""
+    cls = resource.name.rpartition(".")[2]
+    word = _LAST_WORD.search(cls)
+    name = _NAMES.get(resource.category) or (word.group() if word else cls).lower()
+    return "conn" if name == "connection" else name
 
 
 def resource_verb(resource: Resource) -> str:
