@@ -78,6 +78,7 @@ def test_triggers_cover_every_name_that_a_rule_could_ask_for():
         "memo": [name for section, name in NAMES if section in {"memoizer", "memoized"}],
         "handler": [name for section, name in NAMES if section == "handler" and load().handler(name).starts],
         "listener": [name for section, name in NAMES if section == "effect" and load().effect(name).grows],
+        "passing": [name for section, name in NAMES if section == "acquire" and load().acquisition(name).when],
         "server": [name for name, one in resources if one.needs_entering or one.coroutines or one.gives_tools],
     }
     assert set(triggers) == set(subjects)

@@ -48,6 +48,7 @@ class Sieve:
 
     ``acquisition`` and ``memo`` are the catalogue's; ``ownership`` adds the project's own classes and functions that
     acquire, to the fixpoint: what makes an owner may own it. ``handler`` adds classes of the project the same way.
+    ``passing`` are the calls that acquire if they are asked to, which may be done by who gives the caller its keywords.
     """
 
     def __init__(self, project: Project) -> None:

@@ -148,7 +148,7 @@ class Catalog:
     def triggers(self) -> dict[str, dict[bytes, frozenset[bytes]]]:
         """The last parts of names by subject, then by first part.
 
-        Subjects are ``acquisition``, ``kind``, ``memo``, ``handler``, ``listener`` and ``server``.
+        Subjects are ``acquisition``, ``kind``, ``memo``, ``handler``, ``listener``, ``passing`` and ``server``.
         A file that uses a name mentions both parts; ``builtins`` counts as mentioned everywhere. Callables are no
         triggers: every file has some, and they matter only where something else does.
         """

@@ -161,6 +161,7 @@ class Table:
             "memo": [*self._names("memoizer"), *self._names("memoized")],
             "handler": self._rows_that("handler", "starts"),
             "listener": self._rows_that("effect", "grows"),
+            "passing": self._rows_that("acquire", "when"),
             "server": self._acquire({"needs_entering", "coroutines", "gives_tools"}),
         }
         for subject, names in subjects.items():

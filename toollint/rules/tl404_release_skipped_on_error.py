@@ -53,11 +53,13 @@ handler closes on; a port that the system chooses; what only notes down, convert
 
 ## Not reported
 What is never released, however the function ends (TL405, TL413); what some way through the function hands to somebody
-else and none releases, unless its own `connect` or `login` failed; failures that do not happen: attributes, arithmetic,
-`len`, loggers, methods of plain values, the closing calls themselves; a failure of the resource's own method, or of
-another opening, where a handler around it closes, whatever it catches; a `yield` in a context manager (TL406); of what
-nothing else is known: what comes of a parameter, a `with`, a getter or an `open`, and an early `return`; resources of
-low weight, threads, processes, cursors; functions that are too tangled to be followed; tests.
+else and none releases, unless its own `connect` or `login` failed, or it is an answer that was asked for with
+`stream=True` (by a caller perhaps, through `**kwargs`) and is lost to `raise_for_status()` before it is read; failures
+that do not happen: attributes, arithmetic, `len`, loggers, methods of plain values, the closing calls themselves; a
+failure of the resource's own method, or of another opening, where a handler around it closes, whatever it catches; a
+`yield` in a context manager (TL406); of what nothing else is known: what comes of a parameter, a `with`, a getter or an
+`open`, and an early `return`; resources of low weight, threads, processes, cursors; functions that are too tangled to
+be followed; tests.
 """
 
 from collections.abc import Iterator
@@ -88,9 +90,9 @@ class Options:
 def check(found: Unreleased, options: Options) -> Iterator[Finding]:
     """Report what only a failure leaves open."""
     leak = found.leak
-    if leak.is_definite or not found.is_heavy or (found.is_plain_file and not options.files):
+    if leak.is_definite or (found.is_plain_file and not options.files):
         return
-    if not (leak.released or found.is_unread or found.is_unfinished):
+    if not found.is_unread and not (found.is_heavy and (leak.released or found.is_unfinished)):
         return
     if not found.is_likely and not options.rare:
         return

@@ -13,6 +13,7 @@ from toollint.analyses.closers import closers_of
 from toollint.analyses.lifetimes.presumed import escaping, kept_on_failure, may_close, presumed
 from toollint.analyses.obligation import PROJECT, obligation
 from toollint.analyses.origins import Kind, origins
+from toollint.analyses.passing import may_bring, passes_on
 from toollint.analyses.release import is_closer
 from toollint.analyses.values import Instance, Method, Values, opens
 from toollint.catalog import Acquisition, Resource
@@ -238,6 +239,8 @@ class Calls:
         path = function.module.path
         self._opens = values.sieve.words(path, "acquisition")
         self._makes = values.sieve.words(path, "ownership")
+        self._passing = values.sieve.words(path, "passing")
+        self._function = function
         self._text = text
         closes = may_close(function)
         self._presumed = presumed(function) if closes else {}
@@ -252,7 +255,9 @@ class Calls:
     def may_acquire(self, spot: Spot) -> bool:
         """Whether a call may open something, by the names of what it calls and of its arguments."""
         asked = (arg.keyword for arg in spot.args if arg.keyword)
-        return self.may_open(spot.word) or any(word.encode() in self._opens for word in asked)
+        if self.may_open(spot.word) or any(word.encode() in self._opens for word in asked):
+            return True
+        return spot.word.encode() in self._passing and isinstance(spot.link, Call) and passes_on(spot.link)
 
     def is_builtin(self, called: Expr, names: frozenset[str]) -> bool:
         """Whether it is one of these names, and nothing here has taken the name."""
@@ -352,7 +357,8 @@ class Calls:
             return None
         if any(isinstance(arg.value, Const) and arg.value.value == _IN_MEMORY for arg in call.args):
             return None
-        return found if opens(found, call) else None
+        asked = found.when and may_bring(self.values, self._function, call, found.when)
+        return found if asked or opens(found, call) else None
 
     def _is_in_memory(self, call: Call) -> bool:
         """Whether a file is made of something else that is open already, or of bytes: it holds nothing of its own."""

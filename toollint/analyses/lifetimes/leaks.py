@@ -104,7 +104,7 @@ def leaks_of(values: Values, function: FunctionFacts) -> tuple[Leak, ...]:
 def leaks_in(values: Values, module: ModuleFacts) -> Iterator[Leak]:
     """What the functions of a file lose."""
     words = values.sieve.words(module.path, "acquisition") | values.sieve.words(module.path, "ownership")
-    words |= closing_words(module)
+    words |= closing_words(module) | _passing(values, module.path, module.utf8)
     for code in code_of(module, words) if words else ():
         if code.function is not None:
             yield from leaks_of(values, code.function)
@@ -125,6 +125,7 @@ def _may_acquire(values: Values, function: FunctionFacts) -> bool:
     text = function.module.utf8[start:end]
     path = function.module.path
     opens = values.sieve.words(path, "acquisition") | values.sieve.words(path, "ownership")
+    opens |= _passing(values, path, text)
     if identifiers(text).isdisjoint(opens) and not may_presume(text):
         return False
     calls = Calls(values, function, str)
@@ -135,6 +136,11 @@ def _may_acquire(values: Values, function: FunctionFacts) -> bool:
         for index, link in enumerate(node.links)
         if isinstance(link, Call)
     )
+
+
+def _passing(values: Values, path: str, text: bytes) -> frozenset[bytes]:
+    """The words of calls that acquire if they are asked to, where a text passes keywords on that it does not name."""
+    return values.sieve.words(path, "passing") if b"**" in text else frozenset()
 
 
 def _leaks(values: Values, function: FunctionFacts) -> Iterator[Leak]:

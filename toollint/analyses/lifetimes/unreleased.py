@@ -174,9 +174,11 @@ class Unreleased:
 
     @property
     def is_unread(self) -> bool:
-        """Whether what would be read to its end is lost before; a read that fails gives up like one that ends."""
-        reads = {*self.resource.drained_by, *self.resource.looped_by, ""}
-        return self.leak.drained and (self.leak.how == "raise" or self.failing not in reads)
+        """Whether an answer is lost before anybody reads it; a read that fails gives up like one that ends."""
+        leak, reads = self.leak, {*self.resource.drained_by, *self.resource.looped_by, ""}
+        if self.resource.category != "http-response" or not (leak.drained or leak.given):
+            return False
+        return leak.how == "raise" or (leak.how == "method" and self.failing not in reads)
 
     # --- words
 
@@ -245,6 +247,8 @@ class Unreleased:
         verb = resource_verb(self.resource)
         if not self.resource.release:
             return f"open it in `{self.manager}`"
+        if self.is_unread and self.leak.given:  # whoever gets it has to find it open
+            return f"call `{verb}` in an `except`, and raise again"
         if self.manager:
             return f"open it in `{self.manager}`, or call `{verb}` in a `finally`"
         return f"call `{verb}` in a `finally`"
