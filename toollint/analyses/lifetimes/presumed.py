@@ -42,7 +42,7 @@ _VERBS = frozenset({"close", "aclose", "quit", "disconnect", "dispose", "shutdow
 _CLOSED = re.compile(rb"\b([A-Za-z_]\w*)\.(?:close|aclose|quit|disconnect|dispose|shutdown)\(\)")
 _WORDS = frozenset(verb.encode() for verb in _VERBS)
 _GETS = re.compile(
-    r"get|pop\w*|setdefault|getattr|next|iter|cast|copy|deepcopy|with_\w+|borrow\w*|find\w*|lookup\w*|current\w*|peek"
+    r"get|pop\w*|setdefault|getattr|next|iter|cast|copy|deepcopy|with_\w+|\w*options|borrow\w*|find\w*|lookup\w*|current\w*|peek"
     r"|cursor|pool\w*|_*get_(?:or|cached|shared|existing|current|default|global)\w*|(?:fd)?open|open_\w*"
     r"|\w*(?:Writer|Reader|Parser|Buffer|IO)"
 )
@@ -83,9 +83,15 @@ def presumed(function: FunctionFacts) -> Mapping[int, Acquisition]:
             continue
         for stmt in values:
             call = last_call(stmt.value)
-            if call is not None:
+            if call is not None and not _is_renewed(stmt, name):
                 found[id(call)] = row._replace(awaited="yes" if isinstance(stmt.value, Await) else "no")
     return found
+
+
+def _is_renewed(stmt: Bind, name: str) -> bool:
+    """Whether a name gets what its own object gives (``conn = conn.execution_options(...)``): the same, or around it."""
+    called = callee(stmt.value.value if isinstance(stmt.value, Await) else stmt.value) if stmt.value else None
+    return isinstance(called, Chain) and is_name(called.base, name)
 
 
 def _is_fed(function: FunctionFacts, name: str) -> bool:
