@@ -508,7 +508,9 @@ def _breaking(body):
 NAMES = {"a", "b", "c", "s"}
 WORLD = {"flag", "items", "kept"}
 _WORDS = {"Holder": "held", "ExitStack": "stack", "AsyncExitStack": "stack"}
-LETS_GO = re.compile(r"close|shut|keep|take|kept|holder|with |del |return [ab]|yield [ab]|lambda|both|push|inner")
+LETS_GO = re.compile(
+    r"close|shut|keep|take|kept|holder|with |del |return [ab]|yield [ab]|lambda|both|push|inner|read|list|for i in"
+)
 
 
 class _Instrument(ast.NodeTransformer):

@@ -45,7 +45,7 @@ STREAM = [{"call": "fake.stream", "lazy": False, "awaited": "yes"}]
 FAKE = {
     "resources": {
         "fake.Res": {"acquire": RES, "release": "close", "with": "releases", **READ},
-        "fake.Stream": {"acquire": STREAM, "release": "aclose", "async": True, "async-with": "releases"},
+        "fake.Stream": {"acquire": STREAM, "release": "aclose", "async": True, "async-with": "releases", **READ},
     }
 }
 CONFIG = Config(catalogue=(extend(load(), FAKE, "test"),))

@@ -214,6 +214,8 @@ def _of_resource(row: dict[str, Any], call: Entry | None) -> list[Fact]:
     return [
         ("release", "by leaving the block" if managed else _release(row)),
         ("or else", _methods(row["others"])),
+        ("before that", f"{row['stopped-by']}(): while it runs the release raises" if row["stopped-by"] else ""),
+        ("read out", f"it holds nothing after {', '.join(_ends(row))}" if [*_ends(row)] else ""),
         ("never", f"{_methods(row['never'])}: no release, whatever it sounds like" if row["never"] else ""),
         ("with", _BLOCKS[row["with"]]),
         ("async with", _BLOCKS[row["async-with"]]),
@@ -224,6 +226,12 @@ def _of_resource(row: dict[str, Any], call: Entry | None) -> list[Fact]:
         ("in caches", _in_caches(row)),
         ("deprecated", row["deprecated"]),
     ]
+
+
+def _ends(row: dict[str, Any]) -> Iterator[str]:
+    """What reads it to its end."""
+    yield from row["drained-by"]
+    yield from ("a loop over it" if one == "__iter__" else f"a loop over {one}()" for one in row["looped-by"])
 
 
 def _release(row: dict[str, Any]) -> str:
