@@ -89,7 +89,7 @@ def presumed(function: FunctionFacts) -> Mapping[int, Acquisition]:
 
 
 def _is_renewed(stmt: Bind, name: str) -> bool:
-    """Whether a name gets what its own object gives (``conn = conn.execution_options(...)``): the same, or around it."""
+    """Whether a name gets what its own object gives, as in ``conn = conn.begin()``: the same, or what is around it."""
     called = callee(stmt.value.value if isinstance(stmt.value, Await) else stmt.value) if stmt.value else None
     return isinstance(called, Chain) and is_name(called.base, name)
 
