@@ -170,7 +170,10 @@ def test_what_the_docs_show_is_so(project, capsys):
             ["Gives an async context manager, which gives a resource (mcp).", "release by leaving the block"],
         ),
         ("requests.Session", ["Also a session."]),
-        ("botocore.response.StreamingBody", ["read out it holds nothing after read, readlines, a loop over it,"]),
+        (
+            "botocore.response.StreamingBody",
+            ["read out it holds nothing after read, readlines, a loop over it, a loop over iter_lines(), a"],
+        ),
         ("asyncio.AbstractEventLoop", ["before that stop(): while it runs the release raises"]),
         (
             "langchain_core.tools.tool",
