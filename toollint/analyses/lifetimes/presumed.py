@@ -48,6 +48,8 @@ _GETS = re.compile(
 )
 """Functions that give what somebody else keeps, what needs no release of its own, or what is written and whose close
 is the last step of that: what failed halfway is left alone."""
+_DRIVEN = frozenset({"feed", "asend", "throw", "athrow", "__anext__", "__next__"})
+"""Methods of a parser or a generator, whose close says that nothing more will come."""
 _DRAWS = re.compile(r"\w*(?:bar|progress|spinner)")
 """Names of what draws on the screen, and holds nothing."""
 
@@ -79,7 +81,7 @@ def presumed(function: FunctionFacts) -> Mapping[int, Acquisition]:
         bindings = function.scope.bindings.get(name, ())
         values = [one.stmt for one in bindings if isinstance(one, Assigned) and one.stmt.value is not None]
         unclear = len(values) < len(bindings) or not all(_is_own(function, stmt) for stmt in values)
-        if unclear or _DRAWS.fullmatch(name) or _is_fed(function, name):
+        if unclear or _DRAWS.fullmatch(name) or _ends_itself(function, name):
             continue
         for stmt in values:
             call = last_call(stmt.value)
@@ -94,10 +96,10 @@ def _is_renewed(stmt: Bind, name: str) -> bool:
     return isinstance(called, Chain) and is_name(called.base, name)
 
 
-def _is_fed(function: FunctionFacts, name: str) -> bool:
-    """Whether it is a parser that gets its text in pieces: its close tells that this was the last."""
+def _ends_itself(function: FunctionFacts, name: str) -> bool:
+    """Whether it is a parser that gets its text in pieces, or a generator that is resumed: what fails has ended."""
     return any(
-        isinstance(node, Chain) and is_name(node.base, name) and last_name(prefix(node, 1)) == "feed"
+        isinstance(node, Chain) and is_name(node.base, name) and last_name(prefix(node, 1)) in _DRIVEN
         for node in walk(function.node.body, into=False)
     )
 
