@@ -346,6 +346,17 @@ match p:
     case 3:
         {J}
 {x} and {x}.close()
+
+{x} = res()
+for i in {x}:
+    if flag.is_set():
+        {J}
+    {B}
+
+{x} = res()
+for i in {x}:
+    {B}
+{B}
 """.strip().split("\n\n")
 HANDLERS = ["except Exception:", "except ValueError:", "except:", "except (ValueError, KeyError):"]
 EXTRA = {

@@ -90,6 +90,6 @@ def _how(found: Unreleased) -> str:
         return f"replaced {again} before it is {done}"
     return (
         f"not {done} on every path through `{leak.function.name}`"
-        if leak.released or leak.given
+        if leak.released or leak.given or leak.drained
         else (f"never {done} by `{leak.function.name}`")
     )
