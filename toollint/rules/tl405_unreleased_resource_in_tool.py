@@ -61,8 +61,7 @@ def check(found: Unreleased) -> Iterator[Finding]:
     if not leak.is_definite or not found.is_lasting or found.invoked is None:
         return
     invoked = found.invoked
-    partly = leak.released or leak.given
-    how = f"not {found.closed} on every path" if partly else f"never {found.closed}"
+    how = f"not {found.closed} on every path" if leak.is_seen_to else f"never {found.closed}"
     yield Finding(
         leak.place,
         f"`{found.name}` is opened on every {invoked.event} and {how}",

@@ -88,8 +88,5 @@ def _how(found: Unreleased) -> str:
     if leak.how in {"rebind", "loop"}:
         again = "in the next round" if leak.how == "loop" else "by another value"
         return f"replaced {again} before it is {done}"
-    return (
-        f"not {done} on every path through `{leak.function.name}`"
-        if leak.released or leak.given or leak.drained
-        else (f"never {done} by `{leak.function.name}`")
-    )
+    name = leak.function.name
+    return f"not {done} on every path through `{name}`" if leak.is_seen_to else f"never {done} by `{name}`"

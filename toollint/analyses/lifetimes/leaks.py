@@ -48,6 +48,11 @@ class Leak(NamedTuple):
     others: tuple[tuple[str, Place], ...] = ()
 
     @property
+    def is_seen_to(self) -> bool:
+        """Whether some path releases it, hands it over or reads it to its end."""
+        return self.released or self.given or self.drained
+
+    @property
     def is_definite(self) -> bool:
         """Whether an ordinary path loses it, and no failure is needed."""
         return self.how in {"end", "return", "rebind", "loop", "drop"}
