@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from toollint.analyses.lifetimes.calls import asks_if_open
+from collections.abc import Callable
+
+from toollint.analyses.lifetimes.calls import asks_if_closed, asks_if_open
 from toollint.analyses.lifetimes.evaluator import Evaluator
 from toollint.analyses.lifetimes.ledger import held_by
 from toollint.analyses.lifetimes.states import FALSE, NONE, TRUE, UNKNOWN, Dependent, State, Value
@@ -61,17 +63,17 @@ class Brancher(Evaluator):
         for s, value in self.evaluate(_tested(test), state):
             truth = self._truth_of(test, value)
             if truth is not False:
-                yes.append(self._learnt(test, s, outcome=True))
+                yes.append(self._learnt(test, s.without(self._asked(test, s, asks_if_closed)), outcome=True))
             if truth is not True:
-                no.append(self._learnt(test, s.without(self._asked_if_open(test, s)), outcome=False))
+                no.append(self._learnt(test, s.without(self._asked(test, s, asks_if_open)), outcome=False))
         return yes, no
 
-    def _asked_if_open(self, test: Expr, state: State) -> set[int]:
-        """The resource that a test asks whether it is open: ``if not camera.isOpened()``."""
+    def _asked(self, test: Expr, state: State, about: Callable[[str], bool]) -> set[int]:
+        """The resource that a test asks whether it is open, or closed: ``if not camera.isOpened()``."""
         asks = callee(test)
         if not isinstance(asks, Chain) or not isinstance(asks.base, Name) or len(asks.links) != 1:
             return set()
-        return held_by(state.names.get(asks.base.id, UNKNOWN)) if asks_if_open(last_name(asks)) else set()
+        return held_by(state.names.get(asks.base.id, UNKNOWN)) if about(last_name(asks)) else set()
 
     def _truth_of(self, test: Expr, value: Value) -> bool | None:
         if not isinstance(test, Compare):

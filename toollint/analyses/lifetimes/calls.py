@@ -420,6 +420,11 @@ def asks_if_open(word: str) -> bool:
     return _ASKS_IF_OPEN.fullmatch(word) is not None
 
 
+def asks_if_closed(word: str) -> bool:
+    """Whether a method of that name tells if a resource is closed: where it says yes, nothing is held."""
+    return word in {"is_closed", "isclosed", "is_closing"}
+
+
 def only_tells(word: str) -> bool:
     """Whether a method of that name writes its arguments to a log."""
     return word in _SAYS

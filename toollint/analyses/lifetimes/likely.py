@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from toollint.analyses.lifetimes.calls import Spot
+from toollint.analyses.lifetimes.calls import LOOKS, READS, Spot, is_calm
 from toollint.analyses.lifetimes.failures import YES, catches
 from toollint.analyses.lifetimes.leaks import Leak
 from toollint.analyses.values import Method, Values
@@ -17,6 +17,7 @@ from toollint.facts import FunctionFacts
 from toollint.model import Place
 from toollint.syntax import (
     Await,
+    Call,
     Chain,
     Collection,
     Const,
@@ -44,6 +45,10 @@ _DOES = re.compile(
     r"|Popen|wait_for|raise_for_status|json|start"
 )
 """Functions whose name says that they work with the outside, or on what comes from there."""
+_PLAIN = LOOKS | READS
+"""Builtins that plain values are made with."""
+_STEPS = 2
+"""How many functions deep it is asked whether one can fail."""
 _OUTSIDE = frozenset({"OSError", "IOError", "EnvironmentError", "error"})
 """Classes of what calls raise that work with the outside."""
 _WIDE = _OUTSIDE | {"Exception", "BaseException", ""}
@@ -74,7 +79,10 @@ def is_likely(values: Values, leak: Leak) -> bool:
 
 def _is_likely_call(values: Values, leak: Leak, spot: Spot) -> bool:
     """Whether a call that nobody knows fails: by what it raises, by its name, by what it is given."""
-    if _raises(values, leak, spot):
+    target = _target(values, leak.function, spot)
+    if target is not None and (_is_harmless(values, target) or _is_expected(leak, spot, target)):
+        return False
+    if target is not None and _escapes(leak, spot, target):
         return True
     if _DOES.fullmatch(spot.word) is not None:
         return not _is_closed_on(leak.function, spot, leak.name)
@@ -138,18 +146,66 @@ def _names(node: object, name: str) -> bool:
     return any(isinstance(part, Name) and part.id == name for part in walk(node))
 
 
-def _raises(values: Values, leak: Leak, spot: Spot) -> bool:
-    """Whether it runs a function of the project that raises something itself which no handler closes on."""
-    target = values.of(leak.function.scope, spot.called)
+def _target(values: Values, function: FunctionFacts, spot: Spot) -> FunctionFacts | None:
+    """The function of the project that a call runs."""
+    target = values.of(function.scope, spot.called)
     target = target.function if isinstance(target, Method) else target
-    if not isinstance(target, FunctionFacts):
-        return False
-    closing = [one.type for one in _handlers(leak.function, spot) if _names(one.body, leak.name)]
-    return any(
-        all(catches(one, last_name(callee(node.value) or node.value)) != YES for one in closing)
+    return target if isinstance(target, FunctionFacts) else None
+
+
+def _raised(target: FunctionFacts) -> list[str]:
+    """The classes of what a function raises itself."""
+    return [
+        last_name(callee(node.value) or node.value)
         for node in walk(target.node.body)
         if isinstance(node, Raise) and node.value is not None and not _is_abstract(node.value)
+    ]
+
+
+def _closing(leak: Leak, spot: Spot) -> list[Expr | None]:
+    """What the handlers around a call catch that deal with the resource."""
+    return [one.type for one in _handlers(leak.function, spot) if _names(one.body, leak.name)]
+
+
+def _escapes(leak: Leak, spot: Spot, target: FunctionFacts) -> bool:
+    """Whether a function raises something itself that no handler closes on."""
+    closing = _closing(leak, spot)
+    return any(all(catches(one, name) != YES for one in closing) for name in _raised(target))
+
+
+def _is_expected(leak: Leak, spot: Spot, target: FunctionFacts) -> bool:
+    """Whether a function raises something itself, and handlers close on all of that: they were written for it."""
+    return bool(_raised(target)) and bool(_closing(leak, spot)) and not _escapes(leak, spot, target)
+
+
+def _is_harmless(values: Values, target: FunctionFacts, steps: int = _STEPS) -> bool:
+    """Whether a function cannot fail but by a mistake in it: what may is inside a ``try`` that answers for it."""
+    nodes = [*walk(target.node.body, into=False)]
+    answered = {id(part) for one in nodes if isinstance(one, Try) and _answers(one) for part in walk(one.body)}
+    return not any(
+        id(node) not in answered and _may_fail(values, target, node, steps)
+        for node in nodes
+        if isinstance(node, Raise | Await | With | Chain)
     )
+
+
+def _answers(stmt: Try) -> bool:
+    """Whether handlers of a ``try`` go on instead of failing."""
+    return bool(stmt.handlers) and not any(isinstance(node, Raise) for one in stmt.handlers for node in walk(one.body))
+
+
+def _may_fail(values: Values, function: FunctionFacts, node: object, steps: int) -> bool:
+    """Whether a node of a function may fail; of calls those of plain values do not."""
+    if not isinstance(node, Chain):
+        return True
+    for index, link in enumerate(node.links):
+        spot = Spot(node, index)
+        if not isinstance(link, Call) or is_calm(spot) or (not index and spot.word in _PLAIN):
+            continue
+        inner = _target(values, function, spot) if steps else None
+        if inner is None or not _is_harmless(values, inner, steps - 1):
+            return True
+    return False
 
 
 def _is_abstract(raised: Expr) -> bool:

@@ -68,7 +68,12 @@ class Unreleased:
     def find(cls, values: Values, module: ModuleFacts) -> Iterator[Unreleased]:
         """The leaks of a file that are worth a word, in source order."""
         found = [] if module.is_test else [cls(_likeliest(values, leak), values) for leak in leaks_in(values, module)]
-        yield from sorted((one for one in found if one._matters), key=lambda one: one.leak.place.span)  # noqa: SLF001
+        found = sorted((one for one in found if one.matters), key=lambda one: one.leak.place.span)
+        told: set[object] = set()
+        for one in found:
+            if one.defect not in told:
+                told.add(one.defect)
+                yield one
 
     @property
     def resource(self) -> Resource:
@@ -76,7 +81,13 @@ class Unreleased:
         return self.leak.acquisition.resource
 
     @property
-    def _matters(self) -> bool:
+    def defect(self) -> object:
+        """What makes it one with another: of `a = x() if p else y()` either is lost to the same failure."""
+        leak = self.leak
+        return leak if leak.is_definite or not leak.name else (leak.function, leak.name, leak.lost, leak.how)
+
+    @property
+    def matters(self) -> bool:
         """Whether it can be closed at once, no other rule speaks of it, and no process ends with the function."""
         resource = self.resource
         if resource.category in _OTHERS or self.leak.entered:
@@ -87,7 +98,7 @@ class Unreleased:
             return False
         if self._is_for_others or self._is_copied or (self.is_presumed and not self._may_be_missed):
             return False
-        return not self.leak.is_definite or not (self._is_last or self._is_elsewhere)
+        return not (self._is_last or (self.leak.is_definite and self._is_elsewhere))
 
     @property
     def is_presumed(self) -> bool:
