@@ -298,12 +298,13 @@ class Interpreter(Brancher):
             self.exits[way] = found.joined()
 
     def strike(self, state: State, node: Any, tier: int, word: str, kind: str = "any") -> None:
-        """Something fails; nobody asks where nothing is owed and nothing is caught, or where all has failed already."""
-        held = [debt for debt in state.debts.values() if debt.held]
-        if held and all(debt.strike is not None and debt.strike.tier for debt in held):
+        """Something fails; nobody asks where nothing is owed or caught, or for what has met a failure before."""
+        held = {site for site, debt in state.debts.items() if debt.held}
+        met = {site for site in held if (strike := state.debts[site].strike) is not None and strike.tier}
+        if held and met == held:
             return
         if self._catching or held:
-            self.leave(("raise", kind), state.struck(Strike(tier, node.start, node.end, word)))
+            self.leave(("raise", kind), state.without(met).struck(Strike(tier, node.start, node.end, word)))
 
     # --- branches
 
