@@ -55,11 +55,13 @@ handler closes on; a port that the system chooses; what only notes down, convert
 What is never released, however the function ends (TL405, TL413); what some way through the function hands to somebody
 else and none releases, unless its own `connect` or `login` failed, or it is an answer that was asked for with
 `stream=True` (by a caller perhaps, through `**kwargs`) and is lost to `raise_for_status()` before it is read; failures
-that do not happen: attributes, arithmetic, `len`, loggers, methods of plain values, the closing calls themselves; a
-failure of the resource's own method, or of another opening, where a handler around it closes, whatever it catches; a
-`yield` in a context manager (TL406); of what nothing else is known: what comes of a parameter, a `with`, a getter or an
-`open`, and an early `return`; resources of low weight, threads, processes, cursors; functions that are too tangled to
-be followed; tests.
+that do not happen: attributes, arithmetic, `len`, loggers, methods of plain values, the closing calls themselves,
+functions of the project that do only such things; what comes second, while another failure is dealt with; a failure of
+the resource's own method, or of another opening, where a handler around it closes, whatever it catches; a `yield` in a
+context manager (TL406); of what nothing else is known: what comes of a parameter, a `with`, a getter or an `open`, and
+an early `return`; what the project's own function raises and a handler around it closes on; generators that are resumed
+by hand; `main` and migrations, after which the process ends, and functions that fork; resources of low weight, threads,
+processes, cursors; functions that are too tangled to be followed; tests.
 """
 
 from collections.abc import Iterator
