@@ -16,7 +16,18 @@ from toollint.analyses.lifetimes.branching import Brancher
 from toollint.analyses.lifetimes.evaluator import ExhaustedError
 from toollint.analyses.lifetimes.failures import MAYBE, NO, catches, divided, is_base, is_class
 from toollint.analyses.lifetimes.ledger import Outcome, held_by
-from toollint.analyses.lifetimes.states import FALSE, NONE, TRUE, UNKNOWN, Dependent, State, States, Strike, Value
+from toollint.analyses.lifetimes.states import (
+    FALSE,
+    NONE,
+    TRUE,
+    TWICE,
+    UNKNOWN,
+    Dependent,
+    State,
+    States,
+    Strike,
+    Value,
+)
 from toollint.analyses.values import Values
 from toollint.catalog import Acquisition
 from toollint.facts import FunctionFacts
@@ -163,6 +174,8 @@ class Interpreter(Brancher):
             strike = debt.strike
             if not debt.held or self.site(number).acquisition is None or not self._above(number).isdisjoint(sites):
                 continue  # what it was acquired from goes at the same time, and takes it along
+            if strike == TWICE:
+                continue
             if strike is not None and (strike.tier or how == "raise"):
                 loss = Loss(number & ~1, strike.word, strike.start, strike.end, max(strike.tier, 1), how)
             else:
@@ -298,13 +311,12 @@ class Interpreter(Brancher):
             self.exits[way] = found.joined()
 
     def strike(self, state: State, node: Any, tier: int, word: str, kind: str = "any") -> None:
-        """Something fails; nobody asks where nothing is owed or caught, or for what has met a failure before."""
-        held = {site for site, debt in state.debts.items() if debt.held}
-        met = {site for site in held if (strike := state.debts[site].strike) is not None and strike.tier}
-        if held and met == held:
+        """Something fails; nobody asks where nothing is owed or caught, or where all of it has met a failure before."""
+        held = [debt for debt in state.debts.values() if debt.held]
+        if held and all(debt.strike is not None and debt.strike.tier for debt in held):
             return
         if self._catching or held:
-            self.leave(("raise", kind), state.without(met).struck(Strike(tier, node.start, node.end, word)))
+            self.leave(("raise", kind), state.struck(Strike(tier, node.start, node.end, word)))
 
     # --- branches
 

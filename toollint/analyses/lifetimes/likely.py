@@ -23,6 +23,7 @@ from toollint.syntax import (
     Const,
     Expr,
     Handler,
+    Index,
     Name,
     Raise,
     Try,
@@ -185,7 +186,7 @@ def _is_harmless(values: Values, target: FunctionFacts, steps: int = _STEPS) -> 
     return not any(
         id(node) not in answered and _may_fail(values, target, node, steps)
         for node in nodes
-        if isinstance(node, Raise | Await | With | Chain)
+        if isinstance(node, Raise | Await | With | Index | Chain)
     )
 
 

@@ -52,6 +52,10 @@ class Strike(NamedTuple):
     word: str
 
 
+TWICE = Strike(3, 0, 0, "")
+"""More than one failure, its tier above all others: nobody is told of what it takes two to lose."""
+
+
 class Debt(NamedTuple):
     """What is owed to an acquisition: ``held`` is False before the first use of what opens lazily.
 
@@ -97,12 +101,7 @@ class State:
 
     def struck(self, strike: Strike) -> State:
         """The state after a failure: a ``raise`` that was caught counts as if nothing had happened."""
-        debts = {
-            site: debt._replace(strike=strike)
-            if debt.held and (debt.strike is None or (debt.strike.tier == 0 and strike.tier))
-            else debt
-            for site, debt in self.debts.items()
-        }
+        debts = {site: debt._replace(strike=_after(debt, strike)) for site, debt in self.debts.items()}
         return State(self.names, debts, self.facts)
 
     def knowing(self, text: str, outcome: bool) -> State:
@@ -132,6 +131,16 @@ class State:
             for site, debt in self.debts.items()
         }
         return State(self.names, debts, self.facts)
+
+
+def _after(debt: Debt, strike: Strike) -> Strike | None:
+    """What is behind a debt after one more failure."""
+    known = debt.strike
+    if not debt.held or known is None:
+        return strike if debt.held else known
+    if not strike.tier:
+        return known
+    return TWICE if known.tier else strike
 
 
 def _rank(strike: Strike | None) -> tuple[int, int]:
