@@ -7,15 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from toollint.analyses.invoked import (
-    Invoked,
-    around,
-    bound_names,
-    invoked,
-    is_asked_first,
-    is_kept,
-    loops_around,
-)
+from toollint.analyses.invoked import Invoked, around, invoked, is_asked_first, is_kept, repeating_loop
 from toollint.analyses.once import runs_once
 from toollint.analyses.release import is_closer
 from toollint.analyses.values import Value, Values
@@ -97,10 +89,7 @@ class Made:
     @property
     def is_in_loop(self) -> bool:
         """Whether a loop makes one in each round, of nothing that the round brings: no one for each exporter."""
-        loops = loops_around(self.code, self.expr)
-        brought = frozenset[str]().union(*(bound_names(loop, self.code) for loop in loops))
-        uses = {node.id for node in walk(*(arg.value for arg in self.call.args)) if isinstance(node, Name)}
-        return bool(loops) and uses.isdisjoint(brought)
+        return repeating_loop(self.code, self.expr, *(arg.value for arg in self.call.args)) is not None
 
     @property
     def is_passed_to_invocation(self) -> bool:

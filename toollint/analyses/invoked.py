@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from toollint.analyses.once import leaves_a_mark, lives_once
 from toollint.analyses.values import Method, Value, Values
@@ -31,6 +31,7 @@ from toollint.syntax import (
     For,
     If,
     IfExp,
+    Match,
     Name,
     Not,
     Return,
@@ -303,6 +304,28 @@ def loops_around(code: Code, node: Expr | Stmt) -> list[For | While]:
             if not _is_short(head) and not _leaves(stmt, node) and not head.start <= node.start < head.end:
                 loops.append(stmt)
     return loops
+
+
+def repeating_loop(code: Code, node: Expr | Stmt, *parts: Any) -> For | While | None:
+    """The innermost loop that does a thing again in each round, where the round brings it nothing new.
+
+    Neither ``parts`` of the node nor the tests that lead to it name what a round brings: a loop over the backends that
+    are configured makes one for each.
+    """
+    loops = loops_around(code, node)
+    if not loops:
+        return None
+    brought = frozenset[str]().union(*(bound_names(loop, code) for loop in loops))
+    asked = [test for stmt in around(code, node) for test in _tests(stmt)]
+    used = {one.id for one in walk(*parts, *asked) if isinstance(one, Name)}
+    return loops[-1] if used.isdisjoint(brought) else None
+
+
+def _tests(stmt: Stmt) -> list[Expr]:
+    """What decides which way a statement goes."""
+    if isinstance(stmt, If):
+        return [test for test, _ in stmt.branches]
+    return [stmt.subject] if isinstance(stmt, Match) else []
 
 
 def _leaves(loop: For | While, node: Expr | Stmt) -> bool:

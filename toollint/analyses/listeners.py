@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from toollint.analyses.holding import hold_of, self_of
-from toollint.analyses.invoked import Invoked, around, bound_names, invoked, is_asked_first, loops_around
+from toollint.analyses.invoked import Invoked, around, invoked, is_asked_first, repeating_loop
 from toollint.analyses.values import Method, Values
 from toollint.facts import Assigned, ClassFacts, Code, FunctionFacts, ModuleFacts, code_of
 from toollint.model import Place
@@ -122,11 +122,8 @@ class Listening:
     @cached_property
     def loop(self) -> For | While | None:
         """The innermost loop that registers in each round, where nothing of it depends on what the round brings."""
-        loops = loops_around(self.code, self.node)
-        brought = frozenset[str]().union(*(bound_names(loop, self.code) for loop in loops))
         parts = [self.node.decorators, self.node.body] if isinstance(self.node, Def) else [self.node]
-        used = {one.id for one in walk(*parts) if isinstance(one, Name)}
-        return loops[-1] if loops and used.isdisjoint(brought) else None
+        return repeating_loop(self.code, self.node, *parts)
 
     @cached_property
     def invoked(self) -> Invoked | None:
